@@ -1,0 +1,7 @@
+"""``python -m mer_edge`` is ``mer-edge``."""
+
+import sys
+
+from mer_edge.cli import main
+
+sys.exit(main())

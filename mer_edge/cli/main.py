@@ -1,0 +1,86 @@
+"""Parse the command's name, load that command alone, and turn errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from mer_edge import __version__
+from mer_edge.errors import MerEdgeError
+
+EXIT_OK = 0
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command lives. The module has ``configure(parser)`` and ``run(args) -> int``."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command("mer_edge.cli.demo", "generate clips, train, export, infer: the whole path"),
+    "train": Command("train.command", "train a model on a folder of labelled clips"),
+    "export": Command("export.command", "turn a trained run into a bundle of ONNX graphs"),
+    "infer": Command("runtime.command", "recognise emotions in files with a bundle"),
+    "doctor": Command("mer_edge.cli.doctor", "what this machine has and what is missing for what"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 fine, 2 bad input or usage, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except MerEdgeError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`mer-edge infer ... | head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _run(arguments: list[str]) -> int:
+    name = next((a for a in arguments if not a.startswith("-")), None)
+    parser = argparse.ArgumentParser(
+        prog="mer-edge",
+        description="Video emotion recognition on the edge: text, voice and face, one decision.",
+        epilog="Start with: mer-edge demo",
+    )
+    parser.add_argument("--version", action="version", version=f"mer-edge {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen: ModuleType | None = None
+    for key, command in COMMANDS.items():
+        sub = commands.add_parser(key, help=command.help, description=command.help)
+        if key == name:
+            chosen = load_command(command)
+            chosen.configure(sub)
+    args = parser.parse_args(arguments)
+    assert chosen is not None  # argparse has refused every other name
+    return int(chosen.run(args))
+
+
+def load_command(command: Command) -> ModuleType:
+    """Import a command's module; only then is its stage loaded."""
+    from mer_edge.stages import STAGES, load_stage
+
+    if command.module.split(".")[0] in STAGES:
+        return load_stage(command.module)
+    import importlib
+
+    return importlib.import_module(command.module)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
