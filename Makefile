@@ -2,8 +2,12 @@ PYTHON ?= python3
 VENV := .venv
 CPU_VENV := .venv-cpu
 BIN := $(VENV)/bin
+SOURCES := $(shell git ls-files mer_edge train export runtime 2>/dev/null)
 
-.PHONY: demo test lint types check lock clean
+.PHONY: demo test lint types check lock clean help
+
+help:  ## show these targets
+	@grep -hE '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 demo: $(VENV)/ready  ## set up everything and run the main job: generate, train, export, infer
 	$(BIN)/mer-edge demo --out demo --overwrite
@@ -11,26 +15,30 @@ demo: $(VENV)/ready  ## set up everything and run the main job: generate, train,
 test: $(VENV)/ready $(CPU_VENV)/ready  ## set up everything and pass all tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/ready
+lint: $(VENV)/ready  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/ready
+types: $(VENV)/ready  ## mypy, strict for the contracts
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test  ## what CI runs
 
 # --no-deps: the lock names everything; pip checks each file against its hash.
 $(VENV)/ready: requirements/dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("mer-edge needs Python 3.10 to 3.13, this is %d.%d: make PYTHON=python3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# What a device installs: the wheel with base + [cpu], no torch, no transformers.
-$(CPU_VENV)/ready: requirements/cpu.lock $(VENV)/ready
+# What a device installs: base + [cpu] from the wheel; no torch, no transformers.
+$(CPU_VENV)/installed: requirements/cpu.lock $(VENV)/ready
 	$(PYTHON) -m venv $(CPU_VENV)
 	$(CPU_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/cpu.lock
+	touch $@
+
+$(CPU_VENV)/ready: $(CPU_VENV)/installed $(SOURCES)
 	rm -rf build/wheel
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
 	$(CPU_VENV)/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
@@ -42,5 +50,5 @@ lock:  ## resolve the locks anew; needs uv (pip install uv)
 	$(LOCK) --extra cpu --extra asr --extra train --extra export --group dev pyproject.toml -o requirements/dev.lock
 	$(LOCK) --extra cpu pyproject.toml -o requirements/cpu.lock
 
-clean:
+clean:  ## remove what these targets made
 	rm -rf $(VENV) $(CPU_VENV) build demo
