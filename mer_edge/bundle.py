@@ -6,11 +6,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mer_edge.errors import MerEdgeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BUNDLE_SCHEMA_VERSION = 1
 GRAPHS = ("text", "audio", "visual", "fusion")
+MANIFEST = "manifest.json"
+TOKENIZER = "tokenizer.json"
+CONSTANTS = "constants.safetensors"
+GOLDEN = "golden.safetensors"
+HASH_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,8 @@ class Manifest:
     files: dict[str, str]
     """SHA-256 of every other file of the bundle: tokenizer.json, constants, golden tensors."""
     shape_ranges: dict[str, ShapeRange]
-    """Keys ``segments``, ``batch``, ``tokens``."""
+    """Keys ``segments``, ``batch``, ``tokens``, and ``clip_segments`` where the fusion graph takes
+    another number of segments a clip than an encoder takes a run."""
     target: str
     """``cpu``"""
     parity: Parity
@@ -111,4 +126,104 @@ class Bundle:
         Raises:
             MerEdgeError: what is wrong and with which file.
         """
-        raise NotImplementedError
+        from mer_edge.bundle_checks import check_files, check_manifest, read_manifest
+
+        directory = Path(path)
+        manifest = read_manifest(directory)
+        check_manifest(manifest, directory / MANIFEST)
+        check_files(manifest, directory)
+        return cls(directory, manifest)
+
+    def graph_path(self, graph: str) -> Path:
+        """The ONNX file of ``text``, ``audio``, ``visual`` or ``fusion``."""
+        return self.path / self.manifest.graphs[graph].file
+
+    @property
+    def tokenizer_path(self) -> Path:
+        return self.path / TOKENIZER
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 lower-case hexadecimal digits."""
+    with path.open("rb") as file:
+        if sys.version_info >= (3, 11):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while chunk := file.read(HASH_CHUNK_BYTES):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json`` into a bundle's directory, once every other file is in it.
+
+    Raises:
+        MerEdgeError: the manifest is one that ``Bundle.load`` would refuse.
+    """
+    import msgspec
+
+    from mer_edge.bundle_checks import check_manifest
+
+    path = directory / MANIFEST
+    check_manifest(manifest, path)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def load_constants(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    """The learned constants the runtime needs outside the graphs.
+
+    Returns:
+        ``{"absent_text": float32, shape = (text_size,)}``: what takes the place of the text
+        vector of a clip without text.
+
+    Raises:
+        MerEdgeError: the file is no safetensors file, or ``absent_text`` is not as stated.
+    """
+    import numpy as np
+
+    path = bundle.path / CONSTANTS
+    constants = _read_tensors(path)
+    expected = (bundle.manifest.text_size,)
+    vector = constants.get("absent_text")
+    if vector is None or vector.shape != expected or vector.dtype != np.float32:
+        found = "nothing" if vector is None else f"{vector.dtype} {vector.shape}"
+        raise MerEdgeError(
+            f"{path}: absent_text is {found}; expected float32 {expected}; export the bundle again"
+        )
+    if not np.isfinite(vector).all():
+        raise MerEdgeError(f"{path}: absent_text has NaN or infinite values; train the model again")
+    return constants
+
+
+def load_golden(bundle: Bundle) -> dict[str, dict[str, dict[str, NDArray[Any]]]]:
+    """Inputs and outputs of every graph that each backend must reproduce.
+
+    Returns:
+        ``{case: {graph: {tensor: array}}}`` from the file's keys ``<case>.<graph>.<tensor>``,
+        for example ``golden["full"]["fusion"]["logits"]``.
+    """
+    path = bundle.path / GOLDEN
+    golden: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
+    for key, array in _read_tensors(path).items():
+        parts = key.split(".")
+        if len(parts) != 3 or parts[1] not in GRAPHS:
+            raise MerEdgeError(
+                f"{path}: the key {key!r} is not <case>.<graph>.<tensor> with a graph of "
+                f"{', '.join(GRAPHS)}; export the bundle again"
+            )
+        case, graph, tensor = parts
+        golden.setdefault(case, {}).setdefault(graph, {})[tensor] = array
+    return golden
+
+
+def _read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors: dict[str, NDArray[np.generic]] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise MerEdgeError(
+            f"{path}: not readable as safetensors ({error}); export the bundle again"
+        ) from error
+    return tensors

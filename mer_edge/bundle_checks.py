@@ -1,0 +1,244 @@
+"""What ``Bundle.load`` refuses: a manifest that contradicts itself, files that are not the ones.
+
+Every error names the file and says what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NoReturn
+
+from mer_edge.bundle import (
+    BUNDLE_SCHEMA_VERSION,
+    CONSTANTS,
+    GOLDEN,
+    GRAPHS,
+    MANIFEST,
+    TOKENIZER,
+    Manifest,
+    Preprocessing,
+    TensorSpec,
+    sha256_of,
+)
+from mer_edge.errors import MerEdgeError
+from mer_edge.segments import (
+    FACE_SIZE_PX,
+    MODALITIES,
+    SAMPLE_RATE_HZ,
+    SEGMENT_HOP_SAMPLES,
+    SEGMENT_SAMPLES,
+)
+
+PREPROCESSING = Preprocessing(SAMPLE_RATE_HZ, SEGMENT_HOP_SAMPLES, SEGMENT_SAMPLES, FACE_SIZE_PX)
+"""What this version's media side does."""
+DTYPES = ("float32", "float16", "int64", "int32", "uint8", "bool")
+REQUIRED_FILES = (TOKENIZER, CONSTANTS, GOLDEN)
+REQUIRED_RANGES = ("segments", "batch", "tokens")
+INPUT_CHOICES: dict[str, tuple[frozenset[str], ...]] = {
+    "text": (frozenset({"input_ids", "attention_mask"}),),
+    "audio": (
+        frozenset({"waveform"}),
+        frozenset({"waveform", "text"}),
+        frozenset({"waveform", "tokens", "token_mask"}),
+    ),
+    "visual": (
+        frozenset({"faces"}),
+        frozenset({"faces", "text"}),
+        frozenset({"faces", "tokens", "token_mask"}),
+    ),
+    "fusion": (frozenset({"audio", "visual", "text", "audio_mask", "visual_mask", "text_mask"}),),
+}
+"""Per graph, the sets of input names the runtime knows how to feed; an encoder without SEMs takes no
+text."""
+OUTPUTS: dict[str, frozenset[str]] = {
+    "text": frozenset({"text"}),
+    "audio": frozenset({"audio"}),
+    "visual": frozenset({"visual"}),
+    "fusion": frozenset({"logits", "decisions", "weights"}),
+}
+"""Per graph, the outputs the runtime reads; ``tokens`` of the text graph comes on top where the
+encoders take it."""
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Decode ``manifest.json`` strictly, its schema version first.
+
+    Raises:
+        MerEdgeError: no such directory, no manifest, no JSON, another schema, a missing field or
+            a field of the wrong type.
+    """
+    import msgspec
+
+    path = directory / MANIFEST
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MerEdgeError(_unreadable(directory, error)) from error
+    try:
+        version = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("schema_version")
+        if version is not None and bytes(version) != str(BUNDLE_SCHEMA_VERSION).encode():
+            raise MerEdgeError(
+                f"{path}: schema version {bytes(version).decode()[:20]} is unknown; this mer-edge "
+                f"reads {BUNDLE_SCHEMA_VERSION}; export the bundle again or update mer-edge"
+            )
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.ValidationError as error:
+        raise MerEdgeError(f"{path}: {error}; export the bundle again") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MerEdgeError(f"{path}: not JSON ({error}); export the bundle again") from error
+
+
+def _unreadable(directory: Path, error: OSError) -> str:
+    if not directory.exists():
+        return f"{directory}: no such bundle; expected a directory made by mer-edge export"
+    if not directory.is_dir():
+        return f"{directory}: a file; expected a bundle, the directory made by mer-edge export"
+    if isinstance(error, FileNotFoundError):
+        return f"{directory}: no {MANIFEST} in it; expected a bundle made by mer-edge export"
+    return f"{directory / MANIFEST}: cannot be read: {error.strerror}"
+
+
+def check_manifest(manifest: Manifest, path: Path) -> None:
+    """Refuse a manifest that contradicts itself or wants what this runtime does not do.
+
+    Raises:
+        MerEdgeError: the first contradiction, named with ``path``.
+    """
+    _check_labels(manifest, path)
+    _check_sizes(manifest, path)
+    for name in GRAPHS:
+        _check_graph(manifest, name, path)
+    if "tokens" in _names(manifest, "audio") | _names(manifest, "visual"):
+        outputs = {tensor.name for tensor in manifest.graphs["text"].outputs}
+        if "tokens" not in outputs:
+            _refuse(path, "an encoder takes tokens but the text graph does not give them")
+
+
+def _check_labels(manifest: Manifest, path: Path) -> None:
+    labels, thresholds = manifest.labels, manifest.thresholds
+    if not labels or len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
+        _refuse(path, f"labels are {labels}; expected at least one, all different, none empty")
+    if len(thresholds) != len(labels):
+        _refuse(path, f"{len(thresholds)} thresholds for {len(labels)} labels; expected one each")
+    if not all(0 <= threshold <= 1 for threshold in thresholds):
+        _refuse(path, f"thresholds are {thresholds}; expected probabilities in [0, 1]")
+
+
+def _check_sizes(manifest: Manifest, path: Path) -> None:
+    for field in ("text_size", "audio_size", "visual_size"):
+        if getattr(manifest, field) < 1:
+            _refuse(path, f"{field} is {getattr(manifest, field)}; expected at least 1")
+    if manifest.max_tokens < 3:
+        _refuse(path, f"max_tokens is {manifest.max_tokens}; expected room for [CLS] word [SEP]")
+    if manifest.preprocessing != PREPROCESSING:
+        _refuse(path, f"wants {manifest.preprocessing}; this mer-edge does {PREPROCESSING}")
+    for name in REQUIRED_RANGES:
+        if name not in manifest.shape_ranges:
+            _refuse(path, f"shape_ranges has no {name!r}; expected {', '.join(REQUIRED_RANGES)}")
+    for name, sizes in manifest.shape_ranges.items():
+        if not 1 <= sizes.minimum <= sizes.optimum <= sizes.maximum:
+            _refuse(path, f"shape_ranges.{name} is {sizes}; expected 1 <= min <= opt <= max")
+        if name != "tokens" and sizes.minimum != 1:
+            _refuse(path, f"shape_ranges.{name}.minimum is {sizes.minimum}; expected 1")
+
+
+def _check_graph(manifest: Manifest, name: str, path: Path) -> None:
+    if name not in manifest.graphs:
+        _refuse(path, f"no graph {name!r}; expected {', '.join(GRAPHS)}")
+    spec = manifest.graphs[name]
+    inputs = _names(manifest, name)
+    if inputs not in INPUT_CHOICES[name] or len(inputs) != len(spec.inputs):
+        wanted = " or ".join(", ".join(sorted(choice)) for choice in INPUT_CHOICES[name])
+        _refuse(path, f"the {name} graph takes {', '.join(sorted(inputs))}; expected {wanted}")
+    missing = OUTPUTS[name] - {tensor.name for tensor in spec.outputs}
+    if missing:
+        _refuse(path, f"the {name} graph gives no {', '.join(sorted(missing))}")
+    widths = _widths(manifest)
+    for tensor in (*spec.inputs, *spec.outputs):
+        _check_tensor(tensor, widths.get(tensor.name), f"{name}.{tensor.name}", path)
+
+
+def _widths(manifest: Manifest) -> dict[str, int]:
+    """Size of the last dimension of every tensor whose size the manifest states elsewhere."""
+    labels = len(manifest.labels)
+    return {
+        "text": manifest.text_size,
+        "tokens": manifest.text_size,
+        "audio": manifest.audio_size,
+        "visual": manifest.visual_size,
+        "waveform": SEGMENT_SAMPLES,
+        "faces": 3,
+        "logits": labels,
+        "decisions": labels,
+        "weights": len(MODALITIES),
+    }
+
+
+def _check_tensor(tensor: TensorSpec, width: int | None, name: str, path: Path) -> None:
+    if tensor.dtype not in DTYPES:
+        _refuse(path, f"{name} is of type {tensor.dtype!r}; expected one of {', '.join(DTYPES)}")
+    if not tensor.shape or any(isinstance(size, int) and size < 1 for size in tensor.shape):
+        _refuse(path, f"{name} has the shape {tensor.shape}; expected names and numbers above 0")
+    if width is not None and tensor.shape[-1] != width:
+        _refuse(path, f"{name} ends in {tensor.shape[-1]} values; expected {width}")
+
+
+def _names(manifest: Manifest, graph: str) -> frozenset[str]:
+    return frozenset(tensor.name for tensor in manifest.graphs[graph].inputs)
+
+
+def _refuse(path: Path, found: str) -> NoReturn:
+    raise MerEdgeError(f"{path}: {found}; export the bundle again")
+
+
+def check_files(manifest: Manifest, directory: Path) -> None:
+    """Every file is there, inside the directory, and has the bytes the manifest was made for.
+
+    Raises:
+        MerEdgeError: names the first file that is not.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    for name in REQUIRED_FILES:
+        if name not in manifest.files:
+            _refuse(directory / MANIFEST, f"files does not list {name}")
+    hashes = {manifest.graphs[name].file: manifest.graphs[name].sha256 for name in GRAPHS}
+    hashes.update(manifest.files)
+    paths = [_inside(directory, name) for name in hashes]
+    # hashlib lets go of the interpreter: the large graphs are read side by side.
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        found = list(pool.map(_hash_or_error, paths))
+    for path, expected, actual in zip(paths, hashes.values(), found, strict=True):
+        if isinstance(actual, OSError):
+            raise MerEdgeError(f"{path}: cannot be read: {actual.strerror}") from actual
+        if actual != expected.lower():
+            raise MerEdgeError(
+                f"{path}: the file is not the one the bundle was made with (SHA-256 {actual[:12]}, "
+                f"the manifest says {expected[:12]}); copy or export the bundle again"
+            )
+
+
+def _inside(directory: Path, name: str) -> Path:
+    """The path of a bundle's file, refused where it is anywhere else than in ``directory``."""
+    # A bundle travels between systems: what is absolute or climbs on either is refused on both.
+    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+    path = directory / name
+    if not name or ".." in parts or absolute or "\0" in name:
+        raise MerEdgeError(f"{directory / MANIFEST}: the path {name!r} leaves the bundle; refused")
+    try:
+        resolved = path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise MerEdgeError(f"{path}: cannot be resolved: {error}") from error
+    if not resolved.is_relative_to(directory.resolve()):
+        raise MerEdgeError(f"{path}: a link out of the bundle to {resolved}; refused")
+    if not path.is_file():
+        raise MerEdgeError(f"{path}: the file is missing from the bundle; copy or export it again")
+    return path
+
+
+def _hash_or_error(path: Path) -> str | OSError:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        return error
