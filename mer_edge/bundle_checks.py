@@ -48,8 +48,9 @@ INPUT_CHOICES: dict[str, tuple[frozenset[str], ...]] = {
     ),
     "fusion": (frozenset({"audio", "visual", "text", "audio_mask", "visual_mask", "text_mask"}),),
 }
-"""Per graph, the sets of input names the runtime knows how to feed; an encoder without SEMs takes no
-text."""
+"""Per graph, the sets of input names the runtime knows how to feed.
+
+An encoder without SEMs takes no text."""
 OUTPUTS: dict[str, frozenset[str]] = {
     "text": frozenset({"text"}),
     "audio": frozenset({"audio"}),
