@@ -49,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader went away (`mer-edge infer ... | head`): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:
+        # The system said no (permission, disk, a vanished folder): its own words are the clearest.
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        return EXIT_BAD_INPUT
 
 
 def _run(arguments: list[str]) -> int:

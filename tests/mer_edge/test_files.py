@@ -1,0 +1,72 @@
+import errno
+
+import pytest
+
+from mer_edge import files
+from mer_edge.errors import MerEdgeError
+
+
+def names(directory):
+    return sorted(p.name for p in directory.iterdir())
+
+
+def test_a_directory_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "deep" / "out"
+    with files.new_directory(target, "writing") as temporary:
+        (temporary / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+    assert names(target.parent) == ["out"]
+
+
+def test_a_failure_leaves_the_old_directory_and_nothing_else(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").write_text("kept")
+    with pytest.raises(RuntimeError), files.new_directory(target, "w", overwrite=True) as temporary:
+        (temporary / "new").write_text("lost")
+        raise RuntimeError
+    assert names(tmp_path) == ["out"]
+    assert names(target) == ["old"]
+
+
+def test_an_existing_directory_is_replaced_only_on_request(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").write_text("x")
+    with pytest.raises(MerEdgeError, match="exists already"), files.new_directory(target, "w"):
+        pass
+    with files.new_directory(target, "w", overwrite=True) as temporary:
+        (temporary / "new").write_text("y")
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
+    target = tmp_path / "bundle"
+    with pytest.raises(MerEdgeError, match=r"bundle: the disk is full while exporting .*MB free"):
+        with files.new_directory(target, "exporting") as temporary:
+            (temporary / "graph").write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_inside_a_foreign_error_is_recognised(tmp_path):
+    with pytest.raises(MerEdgeError, match="the disk is full"):
+        with files.new_file(tmp_path / "x.safetensors", "saving"):
+            raise RuntimeError("I/O error: No space left on device (os error 28)")
+    assert names(tmp_path) == []
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "r.json"
+    target.write_text("old")
+    with pytest.raises(ValueError, match="boom"), files.new_file(target, "saving") as temporary:
+        temporary.write_text("half")
+        raise ValueError("boom")
+    assert target.read_text() == "old"
+    with files.new_file(target, "saving") as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+    assert names(tmp_path) == ["r.json"]
+    assert target.stat().st_mode & 0o077 == 0o666 & ~files._umask() & 0o077

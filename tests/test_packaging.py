@@ -1,0 +1,71 @@
+"""What a user installs: the locks, the extras and the license."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+
+
+def locked(path: Path) -> dict[str, set[str]]:
+    pins: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", path.read_text(), re.M):
+        pins.setdefault(name, set()).add(version)
+    return pins
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda p: p.name)
+def test_a_lock_has_hashes_for_everything_and_names_no_host(lock):
+    text = lock.read_text()
+    assert "://" not in text
+    assert "index-url" not in text
+    entries = re.split(r"\n(?=[a-z0-9])", text.strip())
+    assert len(entries) > 20
+    for entry in entries:
+        assert "--hash=sha256:" in entry, entry
+
+
+def test_the_device_lock_is_light_and_agrees_with_the_other():
+    device, development = (locked(ROOT / f"requirements/{n}.lock") for n in ("cpu", "dev"))
+    assert not {"torch", "transformers", "matplotlib", "onnx", "scipy"} & set(device)
+    for name, versions in device.items():
+        assert versions == development[name], name
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda p: p.name)
+def test_the_lock_is_inside_the_ranges(lock):
+    pins = locked(lock)
+    requirements = [Requirement(r) for r in PROJECT["dependencies"]]
+    if lock.name == "dev.lock":
+        for extra in ("cpu", "asr", "train", "export"):
+            requirements += map(Requirement, PROJECT["optional-dependencies"][extra])
+    for requirement in requirements:
+        if requirement.name != PROJECT["name"]:
+            assert pins[requirement.name]
+            for version in pins[requirement.name]:
+                assert version in requirement.specifier, requirement
+
+
+@pytest.mark.parametrize("other", ["cpu", "asr"])
+def test_the_two_inference_engines_cannot_be_resolved_together(other):
+    extras = PROJECT["optional-dependencies"]
+    assert "mer-edge[cpu]" in extras["asr"]  # faster-whisper brings onnxruntime along
+    sides = [
+        next(Requirement(r).specifier for r in extras[name] if r.startswith("flatbuffers"))
+        for name in ("cpu", "gpu")
+    ]
+    released = ["23.5.26", "24.3.25", "24.12.23", "25.1.21", "25.2.10", "25.9.23", "25.12.19"]
+    both = SpecifierSet(f"{sides[0]},{sides[1]}")
+    assert not list(both.filter(released))
+    assert all(list(side.filter(released)) for side in sides)
