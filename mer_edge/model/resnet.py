@@ -1,0 +1,101 @@
+"""The visual encoder: a ResNet of basic blocks (He et al. 2016) with SEMs between its stages."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from mer_edge.model.config import VISUAL_GROUPS, SemAttention, VisualSizes
+from mer_edge.model.sem import SemanticEnhancement, TextGuide
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Of RGB in [0, 1]; what torchvision's and most AffectNet ResNets were trained with."""
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ResNet(nn.Module):
+    """torchvision's BasicBlocks at free widths; keys and outputs of ``resnet18`` at width 64.
+
+    No classifier: ``fc`` is missing. Kaiming initialisation (fan out), as torchvision's.
+    """
+
+    def __init__(self, sizes: VisualSizes) -> None:
+        super().__init__()
+        width = sizes.channels[0]
+        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        inputs = (width, *sizes.channels[:3])
+        strides = (1, 2, 2, 2)
+        layers = [
+            _layer(*arguments)
+            for arguments in zip(inputs, sizes.channels, sizes.blocks, strides, strict=True)
+        ]
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def group(self, number: int) -> nn.Sequential:
+        """Stage 1 (stem and max pool) or 2 to 5 (conv2_x to conv5_x); shared, not copied."""
+        if number == 1:
+            return nn.Sequential(self.conv1, self.bn1, self.relu, self.maxpool)
+        return (self.layer1, self.layer2, self.layer3, self.layer4)[number - 2]
+
+
+class VisualEncoder(nn.Module):
+    """Faces (S, 224, 224, 3) uint8 RGB and their text -> features (S, embedding_size)."""
+
+    def __init__(
+        self,
+        sizes: VisualSizes,
+        text_size: int,
+        sem_positions: tuple[int, ...],
+        attention: SemAttention,
+    ) -> None:
+        super().__init__()
+        self.backbone = ResNet(sizes)
+        channels = (sizes.channels[0], *sizes.channels)
+        self.sems = nn.ModuleDict(
+            {
+                str(position): SemanticEnhancement(channels[position - 1], text_size, attention)
+                for position in sem_positions
+            }
+        )
+        std = torch.tensor(IMAGENET_STD)
+        self.register_buffer("pixel_scale", 1.0 / (255.0 * std), persistent=False)
+        self.register_buffer("pixel_shift", -torch.tensor(IMAGENET_MEAN) / std, persistent=False)
+        self.pixel_scale: Tensor
+        self.pixel_shift: Tensor
+
+    def forward(self, faces: Tensor, text: TextGuide) -> Tensor:
+        return self.feature_maps(self.normalize(faces), text)[-1].mean(dim=(2, 3))
+
+    def normalize(self, faces: Tensor) -> Tensor:
+        """uint8 (S, H, W, 3) -> float (S, 3, H, W) with ImageNet's mean and deviation removed."""
+        pixels = faces.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_shift
+        return pixels.permute(0, 3, 1, 2)
+
+    def feature_maps(self, pixels: Tensor, text: TextGuide) -> list[Tensor]:
+        """(S, 3, H, W) -> the maps after each of the five stages, enriched where a SEM stands."""
+        feature_map = pixels
+        maps = []
+        for number in range(1, VISUAL_GROUPS + 1):
+            feature_map = self.backbone.group(number)(feature_map)
+            if str(number) in self.sems:
+                feature_map = self.sems[str(number)](feature_map, text)
+            maps.append(feature_map)
+        return maps
+
+
+def _layer(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
+    downsample = None
+    if stride != 1 or inputs != outputs:
+        downsample = nn.Sequential(
+            nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+    first = BasicBlock(inputs, outputs, stride, downsample)
+    return nn.Sequential(first, *(BasicBlock(outputs, outputs) for _ in range(blocks - 1)))
