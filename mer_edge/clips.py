@@ -1,0 +1,252 @@
+"""Clips from anything a person has: files, sound alone, silent video, directories of frames.
+
+Training and inference share this code, so that a clip is made the same way for both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_edge.clip import Clip
+from mer_edge.errors import MerEdgeError
+from mer_edge.faces.face import FaceDetector
+from mer_edge.media.clip_faces import ClipFaces, FaceFinder
+from mer_edge.media.directory import check_frame_rate
+from mer_edge.media.segmenting import covered_segments, segment_waveform
+from mer_edge.media.sound import Sound
+from mer_edge.media.source import Media, open_media
+from mer_edge.media.spans import Span, plan_spans
+from mer_edge.segments import FACE_SIZE_PX, SAMPLE_RATE_HZ, SEGMENT_S
+from mer_edge.text.source import TextFound, TextOptions, find_text
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """How clips are made of a source.
+
+    Raises:
+        MerEdgeError: a value is out of its range.
+    """
+
+    text: TextOptions = field(default_factory=TextOptions)
+    face: int = 1
+    """Whose face: 1 is the main person of the clip, 2 the next."""
+    yunet: Path | None = None
+    """A YuNet model file to detect faces with; None uses MTCNN."""
+    frame_rate_hz: float | None = None
+    """Of a directory of frames; more than 0 and at most 1000."""
+    window_s: float = 28.8
+    """A source without utterances that is longer is cut into windows; rounded to segments."""
+
+    def __post_init__(self) -> None:
+        if self.face < 1:
+            raise MerEdgeError(
+                f"found --face {self.face}; expected 1 for the main person, 2 for the next one, "
+                "and so on"
+            )
+        if self.frame_rate_hz is not None:
+            check_frame_rate(self.frame_rate_hz)
+        if not (math.isfinite(self.window_s) and self.window_s >= SEGMENT_S):
+            raise MerEdgeError(
+                f"found a window of {self.window_s:g} s; expected {SEGMENT_S} s, one segment, or "
+                "more"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedClip:
+    """A clip, and for training several face crops per segment."""
+
+    clip: Clip
+    """Its faces are the middle crop of each segment."""
+    crops: NDArray[np.uint8]
+    """shape = (S, K, 224, 224, 3)"""
+    crops_present: NDArray[np.bool_]
+    """shape = (S, K)"""
+
+
+def load_clips(
+    source: Path | str,
+    options: ClipOptions = ClipOptions(),
+    *,
+    detector: FaceDetector | None = None,
+) -> Iterator[Clip]:
+    """As :func:`prepare_clips`, the clips alone: what inference needs."""
+    for prepared in prepare_clips(source, options, detector=detector):
+        yield prepared.clip
+
+
+def prepare_clips(
+    source: Path | str,
+    options: ClipOptions = ClipOptions(),
+    *,
+    crops_per_segment: int = 1,
+    detector: FaceDetector | None = None,
+) -> Iterator[PreparedClip]:
+    """Yield the clips of a source one by one, in one pass over it and in bounded memory.
+
+    With subtitles one clip per utterance, else one of the whole, or windows of ``window_s``.
+
+    Args:
+        source: a media file, or a directory of frames.
+        crops_per_segment: K, odd. Crop k of segment i is the frame shown at
+            start + 0.96 i + (k + 0.5) / K of the segment's length inside the clip.
+        detector: made once by a caller with many sources; None makes the one of ``options``.
+
+    Raises:
+        MerEdgeError: the source is not usable; also after some clips, if the damage lies later.
+    """
+    if crops_per_segment < 1 or crops_per_segment % 2 == 0:
+        raise ValueError(f"crops_per_segment is {crops_per_segment}; expected an odd number")
+    path = Path(source)
+    with open_media(path, options.frame_rate_hz) as media:
+        maker = _ClipMaker(media, options, crops_per_segment, detector)
+        yield from _without_empty(path, maker.clips())
+
+
+class _ClipMaker:
+    """Makes the clips of one opened source."""
+
+    def __init__(
+        self, media: Media, options: ClipOptions, per_segment: int, detector: FaceDetector | None
+    ) -> None:
+        self._media = media
+        self._options = options
+        self._per_segment = per_segment
+        self._finder: FaceFinder | None = None
+        if media.frames is not None:
+            self._finder = FaceFinder(media.path, detector or _open_detector(options), options.face)
+        elif options.face != 1:
+            raise MerEdgeError(
+                f"{media.path}: found --face {options.face} for a source without a picture; "
+                "expected a video; leave --face out"
+            )
+
+    def clips(self) -> Iterator[PreparedClip]:
+        media, text = self._media, self._options.text
+        transcribing = text.asr_model is not None
+        # Transcription needs each clip's own sound, so it waits until that is decoded.
+        found = TextFound(None, None, "asr") if transcribing else find_text(media.path, text, None)
+        spans = list(plan_spans(media.path, media.duration_s, found, self._options.window_s))
+        notes = () if found.origin in ("none", "asr", "--text") else (f"Text: {found.origin}.",)
+        for span in spans:
+            sound = None if media.sound is None else media.sound.read(span.start_s, span.end_s)
+            if transcribing:
+                span = self._transcribe(span, sound)
+            yield self._prepare(replace(span, notes=(*notes, *span.notes)), sound, len(spans) == 1)
+
+    def _transcribe(self, span: Span, sound: Sound | None) -> Span:
+        heard = sound is not None and sound.covered.any()
+        found = find_text(
+            self._media.path,
+            self._options.text,
+            (lambda: sound.samples) if sound is not None and heard else None,
+        )
+        text = found.text
+        if found.utterances is not None:
+            text = " ".join(utterance.text for utterance in found.utterances)
+        return replace(span, text=text, notes=(*span.notes, f"Text: {found.origin}."))
+
+    def _prepare(self, span: Span, sound: Sound | None, alone: bool) -> PreparedClip:
+        segments = span.segments
+        faces = self._find_faces(span, alone)
+        shape = (segments, self._per_segment)
+        crops = faces.crops.reshape(*shape, FACE_SIZE_PX, FACE_SIZE_PX, 3)
+        crops_present = faces.present.reshape(shape)
+        middle = self._per_segment // 2
+        if sound is None:
+            silence = np.zeros(round((span.end_s - span.start_s) * SAMPLE_RATE_HZ))
+            sound = Sound(silence.astype(np.float32), silence.astype(np.bool_))
+        clip = Clip(
+            text=span.text,
+            waveform=segment_waveform(sound.samples, segments),
+            faces=np.ascontiguousarray(crops[:, middle]),
+            audio_present=covered_segments(sound.covered, segments),
+            face_present=crops_present[:, middle].copy(),
+            source=str(self._media.path),
+            start_s=span.start_s,
+            end_s=span.end_s,
+        )
+        # Notes of the readers come last: they know of damage only once they have decoded.
+        notes = (*span.notes, *self._modality_notes(clip, faces), *self._media.notes())
+        return PreparedClip(replace(clip, notes=notes), crops, crops_present)
+
+    def _find_faces(self, span: Span, alone: bool) -> ClipFaces:
+        times_s = span.frame_times_s(self._per_segment)
+        if self._finder is None or self._media.frames is None:
+            crops = np.zeros((len(times_s), FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
+            return ClipFaces(crops, np.zeros(len(times_s), np.bool_), 0)
+        return self._finder.find(self._media.frames, times_s, required=alone)
+
+    def _modality_notes(self, clip: Clip, faces: ClipFaces) -> list[str]:
+        notes = []
+        if self._media.sound is None:
+            notes.append("There is no sound.")
+        elif not clip.audio_present.all():
+            notes.append(
+                f"There is sound in {clip.audio_present.sum()} of {clip.segments} segments."
+            )
+        if self._media.frames is None:
+            notes.append("There is no picture.")
+        elif not clip.face_present.all():
+            found = clip.face_present.sum()
+            notes.append(f"A face was found in {found} of {clip.segments} frames looked at.")
+        if faces.most_in_a_frame > 1:
+            notes.append(
+                f"Up to {faces.most_in_a_frame} faces are in a frame; number {self._options.face} "
+                "was taken (--face chooses)."
+            )
+        return notes
+
+
+def _open_detector(options: ClipOptions) -> FaceDetector:
+    from mer_edge.faces.detector import open_detector
+
+    return open_detector(options.yunet)
+
+
+def _without_empty(path: Path, clips: Iterator[PreparedClip]) -> Iterator[PreparedClip]:
+    """Leave out windows in which there is nothing at all; their neighbour's notes tell of them.
+
+    Raises:
+        MerEdgeError: no clip of the source has sound, a face or text.
+    """
+    held: PreparedClip | None = None
+    left_out: tuple[str, ...] = ()
+    frames = 0
+    try:
+        for prepared in clips:
+            clip = prepared.clip
+            frames += prepared.crops_present.size
+            if clip.has_audio or clip.has_face or clip.text is not None:
+                if held is not None:
+                    yield held
+                held, left_out = _noted(prepared, left_out), ()
+                continue
+            range_s = f"{clip.start_s:.2f} to {clip.end_s:.2f} s"
+            note = f"{range_s} was left out: no sound, no face, no text."
+            if held is None:
+                left_out = (*left_out, note)
+            else:
+                held = _noted(held, (note,))
+    except MerEdgeError:
+        if held is not None:
+            yield held
+        raise
+    if held is None:
+        raise MerEdgeError(
+            f"{path}: no sound, no face in any of {frames} frames and no text; expected at least "
+            "one of the three; give the words with --text, or choose another file"
+        )
+    yield held
+
+
+def _noted(prepared: PreparedClip, notes: tuple[str, ...]) -> PreparedClip:
+    clip = replace(prepared.clip, notes=(*prepared.clip.notes, *notes))
+    return replace(prepared, clip=clip)

@@ -1,0 +1,88 @@
+"""The faces of a clip: one crop per frame that is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.faces.align import align
+from mer_edge.faces.detector import detect_downscaled
+from mer_edge.faces.face import FaceDetector
+from mer_edge.faces.track import SeenFace, choose_faces
+from mer_edge.media.frames import FrameSource, Picture
+from mer_edge.segments import FACE_SIZE_PX
+
+MAX_FACES_PER_FRAME = 8
+"""Only the largest are followed: a crop is 150 kB, and a crowd has hundreds of faces."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClipFaces:
+    """The chosen person's face at the times that were asked for."""
+
+    crops: NDArray[np.uint8]
+    """shape = (times, 224, 224, 3), zeros where absent."""
+    present: NDArray[np.bool_]
+    """shape = (times,)"""
+    most_in_a_frame: int
+    """The most faces that one frame had."""
+
+
+class FaceFinder:
+    """Looks for faces in a source's frames, in each frame once."""
+
+    def __init__(self, path: Path, detector: FaceDetector, choice: int) -> None:
+        self._path = path
+        self._detector = detector
+        self._choice = choice
+        self._last: tuple[int, list[SeenFace]] | None = None
+
+    def find(self, frames: FrameSource, times_s: Sequence[float], *, required: bool) -> ClipFaces:
+        """The chosen face at each time.
+
+        Args:
+            required: whether fewer people than ``choice`` is an error (else nobody is present).
+
+        Raises:
+            MerEdgeError: fewer people are seen than ``choice`` asks for; or a frame is unreadable.
+        """
+        seen: list[list[SeenFace]] = []
+        sizes: list[tuple[int, int]] = []
+        for time_s in times_s:
+            picture = frames.picture_at(time_s)
+            seen.append([] if picture is None else self._faces_of(picture))
+            height, width = (1, 1) if picture is None else picture.pixels.shape[:2]
+            sizes.append((width, height))
+        chosen = self._choose(seen, sizes, required)
+        crops = np.zeros((len(times_s), FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
+        for crop, face in zip(crops, chosen, strict=True):
+            if face is not None:
+                crop[:] = face.crop
+        present = np.array([face is not None for face in chosen], np.bool_)
+        return ClipFaces(crops, present, max(map(len, seen), default=0))
+
+    def _faces_of(self, picture: Picture) -> list[SeenFace]:
+        if self._last is None or self._last[0] != picture.key:
+            faces = detect_downscaled(self._detector, picture.pixels)
+            faces = sorted(faces, key=lambda face: -face.area_px)
+            crops = [
+                (face, align(picture.pixels, face.points))
+                for face in faces[: max(MAX_FACES_PER_FRAME, self._choice)]
+            ]
+            self._last = picture.key, [SeenFace(f, crop) for f, crop in crops if crop is not None]
+        return self._last[1]
+
+    def _choose(
+        self, seen: list[list[SeenFace]], sizes: list[tuple[int, int]], required: bool
+    ) -> list[SeenFace | None]:
+        try:
+            return choose_faces(seen, sizes, self._choice)
+        except MerEdgeError as error:
+            if not required:
+                return [None] * len(seen)
+            raise MerEdgeError(f"{self._path}: {error}") from error

@@ -1,0 +1,145 @@
+"""A directory of numbered frames, with one sound file inside or none."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.media.frames import Picture
+from mer_edge.media.scan import MIN_FRAME_SIDE_PX
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma")
+DEFAULT_FRAME_RATE_HZ = 25.0
+
+
+def list_frames(directory: Path) -> list[Path]:
+    """The images of a directory in natural order (``frame_2`` before ``frame_10``).
+
+    Raises:
+        MerEdgeError: there is none.
+    """
+    frames = _files(directory, IMAGE_SUFFIXES)
+    if not frames:
+        raise MerEdgeError(
+            f"{directory}: found a directory without images; expected frames "
+            f"({', '.join(IMAGE_SUFFIXES)}); name a media file or a directory of frames"
+        )
+    return frames
+
+
+def find_sound(directory: Path) -> Path | None:
+    """The one sound file of a directory, or None.
+
+    Raises:
+        MerEdgeError: there are several.
+    """
+    sounds = _files(directory, SOUND_SUFFIXES)
+    if len(sounds) > 1:
+        raise MerEdgeError(
+            f"{directory}: found {len(sounds)} sound files ({sounds[0].name}, {sounds[1].name}"
+            f"{', ...' if len(sounds) > 2 else ''}); expected one at most; move the others away"
+        )
+    return sounds[0] if sounds else None
+
+
+def _files(directory: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    try:
+        entries = list(directory.iterdir())
+    except PermissionError as error:
+        raise MerEdgeError(
+            f"{directory}: found a directory that may not be read (permission denied); "
+            f"expected a directory of frames; run: chmod +rx '{directory}'"
+        ) from error
+    found = [
+        path
+        for path in entries
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+    ]
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sorts digits by their value: ``a2 < a10``.
+
+    >>> sorted(["a10.jpg", "a2.jpg", "a1.jpg"], key=natural_key)
+    ['a1.jpg', 'a2.jpg', 'a10.jpg']
+    """
+    # [0-9] rather than \d: int() does not read every Unicode digit.
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [(0, int(part), part) if i % 2 else (1, 0, part) for i, part in enumerate(parts)]
+
+
+def check_frame_rate(frame_rate_hz: float) -> None:
+    if not (math.isfinite(frame_rate_hz) and 0 < frame_rate_hz <= 1000):
+        raise MerEdgeError(
+            f"found a frame rate of {frame_rate_hz:g} Hz; expected more than 0 and at most 1000; "
+            "give --frame-rate the frames per second of the directory"
+        )
+
+
+class ImageFrames:
+    """Images shown one after the other at a constant rate; only those asked for are read."""
+
+    def __init__(self, images: list[Path], frame_rate_hz: float) -> None:
+        self._images = images
+        self._frame_rate_hz = frame_rate_hz
+        self._first: tuple[Path, tuple[int, int]] | None = None
+        self._picture: Picture | None = None
+
+    def picture_at(self, time_s: float) -> Picture | None:
+        # 1e-9: a time that is a frame's start may be a rounding error below it.
+        number = math.floor(time_s * self._frame_rate_hz + 1e-9)
+        if not 0 <= number < len(self._images):
+            return None
+        if self._picture is None or self._picture.key != number:
+            self._picture = self._read(number)
+        return self._picture
+
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
+    def close(self) -> None:
+        self._picture = None
+
+    def _read(self, number: int) -> Picture:
+        path = self._images[number]
+        pixels = _read_image(path)
+        height, width = pixels.shape[:2]
+        if self._first is None:
+            self._first = path, (width, height)
+        first, size = self._first
+        if size != (width, height):
+            raise MerEdgeError(
+                f"{path}: found an image of {width} x {height} pixels beside {first.name} of "
+                f"{size[0]} x {size[1]}; expected frames of one size; name the directory of one "
+                "video's frames"
+            )
+        if min(size) < MIN_FRAME_SIDE_PX:
+            raise MerEdgeError(
+                f"{path}: found an image of {width} x {height} pixels; expected at least "
+                f"{MIN_FRAME_SIDE_PX} x {MIN_FRAME_SIDE_PX}, the smallest face that can be found"
+            )
+        return Picture(number, pixels)
+
+
+def _read_image(path: Path) -> NDArray[np.uint8]:
+    """RGB uint8 (height, width, 3), turned as its EXIF orientation says (OpenCV applies it)."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise MerEdgeError(f"{path}: the image cannot be read: {error.strerror}") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise MerEdgeError(
+            f"{path}: found {len(data)} bytes that are not an image; expected a frame as jpg, "
+            "png, webp or bmp; copy it again or remove it"
+        )
+    pixels: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return pixels

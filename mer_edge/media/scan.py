@@ -1,0 +1,198 @@
+"""What a media file really holds, found by reading its packets once without decoding them.
+
+Durations in headers are promises: a truncated file breaks them and a damaged header can say
+anything. The packets say where picture and sound begin and end, and reading them costs far less
+than decoding (about 6 microseconds each).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.media.container import choose_stream, describe_streams, open_container
+
+MIN_FRAME_SIDE_PX = 20
+"""The smallest face the detectors can find; a smaller picture cannot hold one."""
+DECLARING_FORMATS = frozenset({"mov", "matroska", "avi", "wav", "w64", "flac"})
+"""Containers whose header says how long the media lasts (others are estimates of FFmpeg's)."""
+MAX_CODEC_DELAY_S = 0.1
+"""A stream that starts this little before 0 starts with its codec's priming, not with content."""
+
+
+@dataclass(frozen=True)
+class StreamSpan:
+    """One stream of a container. Times are the container's own, in seconds."""
+
+    index: int
+    codec: str
+    start_s: float
+    end_s: float
+    packets: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The streams to decode; at least one is not None."""
+
+    video: StreamSpan | None
+    audio: StreamSpan | None
+    declares_duration: bool
+    """Whether the container promises a length, which it then must deliver."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def origin_s(self) -> float:
+        """The container's time that is time 0 of the media: where its first stream starts."""
+        start_s = min(span.start_s for span in self._spans)
+        return 0.0 if -MAX_CODEC_DELAY_S < start_s < 0 else start_s
+
+    @property
+    def duration_s(self) -> float:
+        return max(span.end_s for span in self._spans) - self.origin_s
+
+    @property
+    def _spans(self) -> list[StreamSpan]:
+        return [span for span in (self.video, self.audio) if span is not None]
+
+
+def allowed_shortfall_s(declared_s: float) -> float:
+    """How much of a declared duration may be missing: 10 %, and a second at least."""
+    return max(1.0, 0.1 * declared_s)
+
+
+def scan_media(path: Path) -> Scan:
+    """Read the packets of the picture and sound streams that a player would choose.
+
+    Raises:
+        MerEdgeError: not a media file, nothing to decode in it, nothing in its streams, a picture
+            too small for a face, or less media than the container declares.
+    """
+    with open_container(path) as container:
+        video, audio = choose_stream(container, "video"), choose_stream(container, "audio")
+        if video is None and audio is None:
+            raise MerEdgeError(
+                f"{path}: no stream to decode; found {describe_streams(container)}; "
+                "expected sound or a picture; convert the file with another tool"
+            )
+        if video is not None:
+            _check_size(path, video)
+        extents = _read_extents(container, [s for s in (video, audio) if s is not None])
+        _check_contents(path, video, audio, extents)
+        spans = {kind: _span(stream, extents) for kind, stream in _named(video, audio)}
+        declared_s = container.duration / av.time_base if container.duration else None
+        declaring = not DECLARING_FORMATS.isdisjoint(container.format.name.split(","))
+        scan = Scan(
+            spans.get("video"),
+            spans.get("audio"),
+            declaring,
+            _notes(container, video, audio, spans),
+        )
+    if declaring and declared_s is not None:
+        _check_delivered(path, declared_s, scan.duration_s)
+    return scan
+
+
+def _named(video: Any, audio: Any) -> list[tuple[str, Any]]:
+    return [(kind, s) for kind, s in (("video", video), ("audio", audio)) if s is not None]
+
+
+@dataclass
+class _Extent:
+    first: float | None = None
+    end: float = 0.0
+    packets: int = 0
+
+    def add(self, packet: Any, default_duration: float) -> None:
+        """Stretch over one packet; units are the stream's time base."""
+        start = packet.pts if packet.pts is not None else packet.dts
+        if start is None:
+            start = self.end
+        self.first = start if self.first is None else min(self.first, start)
+        self.end = max(self.end, start + (packet.duration or default_duration))
+        self.packets += 1
+
+
+def _read_extents(container: Any, streams: list[Any]) -> dict[int, _Extent]:
+    extents = {stream.index: _Extent() for stream in streams}
+    defaults = {stream.index: _default_duration(stream) for stream in streams}
+    try:
+        for packet in container.demux(streams):
+            if packet.size and not getattr(packet, "is_discard", False):
+                extents[packet.stream_index].add(packet, defaults[packet.stream_index])
+    except (av.FFmpegError, OSError, ValueError):
+        pass  # What was read until here counts; a file that is cut shows as too short.
+    return extents
+
+
+def _default_duration(stream: Any) -> float:
+    """A packet's length where it does not say: one frame at the stream's rate, in time bases."""
+    rate = getattr(stream, "average_rate", None) or getattr(stream, "guessed_rate", None)
+    return float(1 / rate / stream.time_base) if rate else 0.0
+
+
+def _span(stream: Any, extents: dict[int, _Extent]) -> StreamSpan | None:
+    extent = extents[stream.index]
+    if not extent.packets or extent.first is None:
+        return None
+    # The stream's own start knows of edit lists and codec delay; the first packet does not.
+    start = stream.start_time if stream.start_time is not None else extent.first
+    base = float(stream.time_base)
+    return StreamSpan(
+        stream.index,
+        stream.codec_context.name,
+        start * base,
+        max(extent.end, start) * base,
+        extent.packets,
+    )
+
+
+def _check_size(path: Path, video: Any) -> None:
+    width, height = video.codec_context.width, video.codec_context.height
+    # 0 means that FFmpeg will know with the first frame.
+    if width and height and min(width, height) < MIN_FRAME_SIDE_PX:
+        raise MerEdgeError(
+            f"{path}: found a video of {width} x {height} pixels; expected at least "
+            f"{MIN_FRAME_SIDE_PX} x {MIN_FRAME_SIDE_PX}, the smallest face that can be found; "
+            "use the original, or its sound alone"
+        )
+
+
+def _check_contents(path: Path, video: Any, audio: Any, extents: dict[int, _Extent]) -> None:
+    if video is not None and not extents[video.index].packets:
+        raise MerEdgeError(
+            f"{path}: found a video stream ({video.codec_context.name}) without a frame; "
+            "expected frames; the file is truncated or empty, copy or record it again"
+        )
+    if video is None and not extents[audio.index].packets:
+        raise MerEdgeError(
+            f"{path}: found a sound stream ({audio.codec_context.name}) of length 0; "
+            "expected samples; the file is truncated or empty, copy or record it again"
+        )
+
+
+def _notes(
+    container: Any, video: Any, audio: Any, spans: dict[str, StreamSpan | None]
+) -> tuple[str, ...]:
+    notes = []
+    if audio is not None and spans["audio"] is None:
+        notes.append("The sound stream is empty, so there is no sound.")
+    for kind, chosen in (("video", video), ("audio", audio)):
+        if chosen is None and any(
+            s.type == kind and s.codec_context is None for s in container.streams
+        ):
+            notes.append(f"The {kind} stream is left out: its codec has no decoder here.")
+    return tuple(notes)
+
+
+def _check_delivered(path: Path, declared_s: float, delivered_s: float) -> None:
+    if delivered_s < declared_s - allowed_shortfall_s(declared_s):
+        raise MerEdgeError(
+            f"{path}: found {delivered_s:.1f} s of media where its header declares "
+            f"{declared_s:.1f} s; expected a complete file; it is truncated or damaged, "
+            "copy it again"
+        )
