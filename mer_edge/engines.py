@@ -1,0 +1,46 @@
+"""Which ONNX Runtime packages are installed. Several of them at once break each other."""
+
+from __future__ import annotations
+
+from mer_edge.errors import MerEdgeError
+
+ONNXRUNTIME_PACKAGES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "onnxruntime-directml",
+    "onnxruntime-training",
+)
+"""Distributions that all unpack into the folder ``onnxruntime``."""
+
+
+def installed_onnxruntimes() -> dict[str, str]:
+    """Installed ONNX Runtime packages and their versions; more than one is a conflict."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ONNXRUNTIME_PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def conflict(installed: dict[str, str]) -> str | None:
+    """What is wrong with these packages and how to mend it; None when at most one is there."""
+    if len(installed) < 2:
+        return None
+    names = " and ".join(f"{name} {version}" for name, version in installed.items())
+    extra = "gpu" if "onnxruntime-gpu" in installed else "cpu"
+    return (
+        f"{names} are installed together and overwrite each other's files; "
+        f"run: pip uninstall {' '.join(installed)} and then: pip install 'mer-edge[{extra}]'"
+    )
+
+
+def refuse_conflict() -> None:
+    """Raises MerEdgeError when two ONNX Runtime packages share one folder."""
+    problem = conflict(installed_onnxruntimes())
+    if problem:
+        raise MerEdgeError(problem)

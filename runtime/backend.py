@@ -1,0 +1,64 @@
+"""What a backend is: something that loads a graph and runs it. One file per backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from mer_edge.bundle import GraphSpec
+from mer_edge.errors import MerEdgeError
+
+DEVICES = ("cpu", "cuda")
+"""What ``--device`` takes."""
+
+
+class LoadedGraph(Protocol):
+    """A graph that is ready to run."""
+
+    @property
+    def engine(self) -> str:
+        """What really runs it, for example ``onnxruntime CPUExecutionProvider``."""
+        ...
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs by name for inputs by name, both as the graph's specification states them.
+
+        Raises:
+            MerEdgeError: the engine failed, or ran on another device than asked for.
+        """
+        ...
+
+
+class Backend(Protocol):
+    """One inference engine on one device."""
+
+    def load(self, path: Path, spec: GraphSpec) -> LoadedGraph:
+        """Make ``path`` ready to run.
+
+        Raises:
+            MerEdgeError: the engine refuses the file or cannot have the device.
+        """
+        ...
+
+
+def open_backend(device: str, threads: int | None = None) -> Backend:
+    """The backend for a device, ready to load graphs.
+
+    Args:
+        device: one of ``DEVICES``.
+        threads: CPU threads a graph may use; None leaves it to the engine.
+
+    Raises:
+        MerEdgeError: no such device, or this machine does not have it. There is no falling back.
+        MissingExtraError: the engine's package is not installed.
+    """
+    if device not in DEVICES:
+        raise MerEdgeError(f"--device {device}: no such device; choose from {', '.join(DEVICES)}")
+    if threads is not None and threads < 1:
+        raise MerEdgeError(f"--threads {threads}: expected at least 1")
+    from runtime.ort import OrtBackend
+
+    return OrtBackend(device, threads)

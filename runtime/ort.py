@@ -1,0 +1,164 @@
+"""ONNX Runtime on the CPU, and on CUDA where the installed onnxruntime-gpu can have it.
+
+The CUDA path has not been run on a GPU by the project's tests: what is tested is that it refuses to
+work when the session has no CUDA.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_edge.bundle import GraphSpec
+from mer_edge.engines import refuse_conflict
+from mer_edge.errors import MerEdgeError, MissingExtraError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+LOG_ERRORS_ONLY = 3
+
+
+class OrtBackend:
+    """Loads graphs into ONNX Runtime sessions for one device.
+
+    Raises:
+        MerEdgeError: two ONNX Runtime packages are installed, or CUDA cannot be had.
+        MissingExtraError: onnxruntime is not installed.
+    """
+
+    def __init__(self, device: str, threads: int | None) -> None:
+        refuse_conflict()
+        try:
+            import onnxruntime
+        except ImportError as error:
+            extra = "gpu" if device == "cuda" else "cpu"
+            package = "onnxruntime-gpu" if device == "cuda" else "onnxruntime"
+            raise MissingExtraError("running a bundle", package, extra) from error
+        self._onnxruntime = onnxruntime
+        self._provider = PROVIDERS[device]
+        self._threads = threads
+        available = onnxruntime.get_available_providers()
+        if self._provider not in available:
+            raise MerEdgeError(
+                f"--device {device}: the installed onnxruntime {onnxruntime.__version__} offers "
+                f"{', '.join(available)}; use --device cpu, or run: pip uninstall onnxruntime "
+                "and then: pip install 'mer-edge[gpu]'"
+            )
+        if device == "cuda" and hasattr(onnxruntime, "preload_dlls"):
+            # Finds the CUDA and cuDNN libraries of pip packages, which are on no library path.
+            onnxruntime.preload_dlls()
+
+    def load(self, path: Path, spec: GraphSpec) -> OrtGraph:
+        """A session for ``path`` that has this backend's provider.
+
+        Raises:
+            MerEdgeError: not an ONNX file the engine takes, other inputs or outputs than ``spec``
+                says, or the provider could not be had.
+        """
+        try:
+            session = self._onnxruntime.InferenceSession(
+                str(path), self._options(), providers=[self._provider]
+            )
+        except Exception as error:  # the engine's exceptions have no common class of their own
+            raise MerEdgeError(
+                f"{path}: onnxruntime {self._onnxruntime.__version__} cannot load it: "
+                f"{_first_line(error)}"
+            ) from error
+        session.disable_fallback()
+        _check_names(session, path, spec)
+        graph = OrtGraph(session, path, spec, self._provider)
+        graph.check_provider()
+        return graph
+
+    def _options(self) -> Any:
+        options = self._onnxruntime.SessionOptions()
+        level = self._onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.graph_optimization_level = level
+        options.intra_op_num_threads = self._threads or _default_threads()
+        options.log_severity_level = LOG_ERRORS_ONLY
+        # The graphs run one after the other: threads of one session that go on spinning after its
+        # run steal the cores of the next.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        return options
+
+
+def _default_threads() -> int:
+    """0 lets the engine count the cores, except where this process may not use them all.
+
+    The engine counts the machine's cores and pins its threads to them, which fails or crowds a few
+    cores under taskset and in containers.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return 0
+    usable = len(os.sched_getaffinity(0))
+    return 0 if usable == os.cpu_count() else usable
+
+
+def _check_names(session: Any, path: Path, spec: GraphSpec) -> None:
+    for kind, found, stated in (
+        ("inputs", session.get_inputs(), spec.inputs),
+        ("outputs", session.get_outputs(), spec.outputs),
+    ):
+        has, wants = sorted(t.name for t in found), sorted(t.name for t in stated)
+        if has != wants:
+            raise MerEdgeError(
+                f"{path}: the graph's {kind} are {', '.join(has)}; the manifest says "
+                f"{', '.join(wants)}; export the bundle again"
+            )
+
+
+class OrtGraph:
+    """One session. Inputs are cast to the types the manifest states."""
+
+    def __init__(self, session: Any, path: Path, spec: GraphSpec, provider: str) -> None:
+        self._session = session
+        self._path = path
+        self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in spec.inputs}
+        self._outputs = [tensor.name for tensor in spec.outputs]
+        self._provider = provider
+        self._checked_after_run = False
+
+    @property
+    def engine(self) -> str:
+        """``onnxruntime`` and the provider the session itself names."""
+        return f"onnxruntime {self._session.get_providers()[0]}"
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See ``runtime.backend.LoadedGraph``."""
+        arrays = {
+            name: np.ascontiguousarray(feeds[name], dtype=dtype)
+            for name, dtype in self._dtypes.items()
+        }
+        try:
+            outputs = self._session.run(self._outputs, arrays)
+        except Exception as error:  # the engine's exceptions have no common class of their own
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+            raise MerEdgeError(
+                f"{self._path}: onnxruntime failed on {shapes}: {_first_line(error)}"
+            ) from error
+        if not self._checked_after_run:
+            self.check_provider()
+            self._checked_after_run = True
+        return dict(zip(self._outputs, outputs, strict=True))
+
+    def check_provider(self) -> None:
+        """What was compiled in is not what works: ask the session what it has.
+
+        Raises:
+            MerEdgeError: it is not the provider that was asked for.
+        """
+        has = self._session.get_providers()
+        if has[0] != self._provider:
+            raise MerEdgeError(
+                f"{self._path}: asked for {self._provider}, the session runs on {', '.join(has)}; "
+                "run mer-edge doctor to see why, or use --device cpu"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,152 @@
+"""Recognizer: a bundle, ready to say what emotion is in a clip. The Python API of the runtime."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mer_edge.bundle import GRAPHS, Bundle
+from mer_edge.clip import Clip
+from mer_edge.errors import MerEdgeError
+from mer_edge.result import Result
+from runtime.backend import open_backend
+from runtime.chain import Chain
+from runtime.results import build_results, is_empty
+from runtime.texts import Texts
+
+if TYPE_CHECKING:
+    from mer_edge.clips import ClipOptions
+    from mer_edge.faces.face import FaceDetector
+
+
+class Recognizer:
+    """Runs a bundle on clips, files and lists of clips.
+
+    Args:
+        bundle: a loaded bundle, or the path of one, which is then loaded and verified.
+        device: one of ``runtime.backend.DEVICES``; an error where this machine does not have it.
+        threads: CPU threads a graph may use; None leaves it to the engine.
+
+    Raises:
+        MerEdgeError: the bundle is broken, or the device cannot be had.
+        MissingExtraError: no inference engine is installed.
+    """
+
+    def __init__(
+        self, bundle: Bundle | str | Path, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+        backend = open_backend(device, threads)
+        specs = self.bundle.manifest.graphs
+        graphs = {name: backend.load(self.bundle.graph_path(name), specs[name]) for name in GRAPHS}
+        self._chain = Chain(self.bundle, graphs, Texts(self.bundle))
+        self._detectors: dict[Path | None, FaceDetector] = {}
+
+    def recognize(self, source: Clip | str | Path, text: str | None = None) -> Result:
+        """The decision on one clip, or on a file that is one clip.
+
+        Args:
+            source: a Clip, a media file or a directory of frames.
+            text: what is said; it takes the place of whatever text the source has.
+
+        Raises:
+            MerEdgeError: the source cannot be read, is more than one clip (an utterance each:
+                use ``recognize_all``), or has no sound, no face and no text.
+        """
+        if isinstance(source, Clip):
+            clip = source if text is None else replace(source, text=text)
+            if is_empty(clip):
+                raise MerEdgeError(_nothing_in(clip.source or "clip"))
+            return self.run_batch([clip])[0]
+        start = time.perf_counter()
+        clips = self._clips(Path(source), _options_for(text))
+        clip = next(clips)
+        if next(clips, None) is not None:
+            raise MerEdgeError(
+                f"{source}: more than one clip (the next starts at {clip.end_s:.2f} s); expected "
+                "one; use recognize_all, or mer-edge infer"
+            )
+        if is_empty(clip):
+            raise MerEdgeError(_nothing_in(str(source)))
+        return self._run([clip], start)[0]
+
+    def recognize_all(
+        self, source: str | Path, options: ClipOptions | None = None
+    ) -> Iterator[Result]:
+        """The decision on every utterance of a source, each as soon as it is made.
+
+        Args:
+            source: a media file or a directory of frames.
+            options: where text and faces come from; None for the defaults.
+
+        Raises:
+            MerEdgeError: while iterating: the source cannot be read, or has no sound, no face and
+                no text anywhere. A single utterance without any of them has a Result that says so
+                in its notes and decides nothing.
+        """
+        clips = self._clips(Path(source), options if options is not None else _options_for(None))
+        found = False
+        held: list[Result] = []  # of clips with nothing in them, until something follows
+        start = time.perf_counter()
+        for clip in clips:
+            held += self._run([clip], start)
+            found = found or not is_empty(clip)
+            if found:
+                yield from held
+                held = []
+            start = time.perf_counter()
+        if not found:
+            raise MerEdgeError(_nothing_in(str(source)))
+
+    def run_batch(self, clips: Sequence[Clip]) -> list[Result]:
+        """The decisions on several clips, run together.
+
+        The times of a result are those of the batch it ran in: all of its clips waited for them.
+
+        Raises:
+            MerEdgeError: a clip is longer than the bundle takes, or its text is empty.
+        """
+        size = self._chain.max_batch
+        results: list[Result] = []
+        for first in range(0, len(clips), size):
+            results += self._run(list(clips[first : first + size]), None)
+        return results
+
+    def _run(self, clips: list[Clip], media_start: float | None) -> list[Result]:
+        """Run a batch; ``media_start`` is when the making of its clips began, if it was ours."""
+        start = time.perf_counter()
+        media_ms = 0.0 if media_start is None else (start - media_start) * 1e3
+        output = self._chain.run(clips)
+        total_ms = media_ms + (time.perf_counter() - start) * 1e3
+        timings = {"media": media_ms, **output.timings_ms, "total": total_ms}
+        return build_results(clips, output, self.bundle.manifest, timings)
+
+    def _clips(self, source: Path, options: ClipOptions) -> Iterator[Clip]:
+        from mer_edge.clips import load_clips
+
+        return load_clips(source, options, detector=self._detector(options.yunet))
+
+    def _detector(self, yunet: Path | None) -> FaceDetector:
+        """One detector for all files; it is opened when the first frame comes."""
+        if yunet not in self._detectors:
+            from mer_edge.faces.detector import open_detector
+
+            self._detectors[yunet] = open_detector(yunet)
+        return self._detectors[yunet]
+
+
+def _options_for(text: str | None) -> ClipOptions:
+    from mer_edge.clips import ClipOptions
+    from mer_edge.text.source import TextOptions
+
+    return ClipOptions(text=TextOptions(text=text))
+
+
+def _nothing_in(source: str) -> str:
+    return (
+        f"{source}: no sound, no face and no text was found in it; expected at least one of "
+        "them; say what is spoken with --text, or choose another file"
+    )

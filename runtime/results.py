@@ -1,0 +1,100 @@
+"""From the network's outputs to the Result a user reads."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_edge.bundle import Manifest
+from mer_edge.clip import Clip
+from mer_edge.result import ModalitySay, Result
+from mer_edge.segments import MODALITIES
+from runtime.chain import ChainOutput
+
+NOTHING_PRESENT = (
+    "no sound, no face and no text in this clip: the network had nothing to go by, "
+    "so there is no decision"
+)
+
+
+def build_results(
+    clips: list[Clip], output: ChainOutput, manifest: Manifest, timings_ms: dict[str, float]
+) -> list[Result]:
+    """One Result a clip, in order.
+
+    Args:
+        timings_ms: per stage; every clip of the batch waited for all of it.
+    """
+    return [
+        _result(clip, row, output, manifest, dict(timings_ms)) for row, clip in enumerate(clips)
+    ]
+
+
+def is_empty(clip: Clip) -> bool:
+    """Whether there is nothing in the clip to recognise anything by."""
+    return not (clip.has_audio or clip.has_face or clip.text is not None)
+
+
+def _result(
+    clip: Clip, row: int, output: ChainOutput, manifest: Manifest, timings_ms: dict[str, float]
+) -> Result:
+    probabilities = sigmoid(output.logits[row])
+    # Strictly above: a threshold of 1 never decides, one of 0 nearly always.
+    above = probabilities > np.asarray(manifest.thresholds)
+    decision = [label for label, yes in zip(manifest.labels, above, strict=True) if yes]
+    return Result(
+        source=clip.source,
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        segments=clip.segments,
+        audio_segments=int(clip.audio_present.sum()),
+        face_segments=int(clip.face_present.sum()),
+        text=clip.text,
+        probabilities=_by_label(probabilities, manifest.labels),
+        decision=[] if is_empty(clip) else decision,
+        top=manifest.labels[int(probabilities.argmax())],
+        modalities=_modalities(clip, row, output, manifest.labels),
+        timings_ms=timings_ms,
+        engine=output.engine,
+        notes=_notes(clip, output.notes[row], manifest.notice),
+    )
+
+
+def _modalities(
+    clip: Clip, row: int, output: ChainOutput, labels: list[str]
+) -> dict[str, ModalitySay]:
+    present = {
+        "audio": clip.has_audio,
+        "visual": clip.has_face,
+        "text": clip.text is not None,
+    }
+    return {
+        name: ModalitySay(
+            present=present[name],
+            weight=float(output.weights[row, index]),
+            probabilities=_by_label(sigmoid(output.decisions[row, index]), labels)
+            if present[name]
+            else None,
+        )
+        for index, name in enumerate(MODALITIES)
+    }
+
+
+def _notes(clip: Clip, text_note: str | None, notice: str) -> list[str]:
+    notes = list(clip.notes)
+    if text_note:
+        notes.append(text_note)
+    if is_empty(clip):
+        notes.append(NOTHING_PRESENT)
+    if notice:
+        notes.append(notice)
+    return notes
+
+
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x)) in double precision, without overflow for large negative x."""
+    return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
+
+
+def _by_label(probabilities: NDArray[np.float64], labels: list[str]) -> dict[str, float]:
+    return dict(zip(labels, probabilities.tolist(), strict=True))
