@@ -20,14 +20,14 @@ LONGEST_WORD_CHARACTERS = 100
 """BERT's own limit: a longer word is unknown instead of spelled."""
 
 
-def build_tokenizer(sentences: Iterable[str], vocab_size: int = 512) -> str:
+def build_tokenizer(sentences: Iterable[str], vocabulary_size: int = 512) -> str:
     """The text of a ``tokenizer.json``: lower case, ``[CLS] words [SEP]``, pads with 0.
 
     Words that appear more often come first, alphabetically among equals: the same sentences give
     the same text in any order. Letters, digits and ASCII punctuation are always in it.
 
     Raises:
-        ValueError: ``vocab_size`` has no room for the letters.
+        ValueError: ``vocabulary_size`` has no room for the letters.
     """
     normalizer = normalizers.BertNormalizer(lowercase=True)
     pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -36,7 +36,7 @@ def build_tokenizer(sentences: Iterable[str], vocab_size: int = 512) -> str:
         for sentence in sentences
         for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(sentence))
     )
-    vocabulary = _vocabulary(counts, vocab_size)
+    vocabulary = _vocabulary(counts, vocabulary_size)
     tokenizer = Tokenizer(
         models.WordPiece(
             vocabulary,
@@ -57,7 +57,7 @@ def build_tokenizer(sentences: Iterable[str], vocab_size: int = 512) -> str:
     return str(tokenizer.to_str(pretty=True))
 
 
-def _vocabulary(counts: Counter[str], vocab_size: int) -> dict[str, int]:
+def _vocabulary(counts: Counter[str], vocabulary_size: int) -> dict[str, int]:
     characters = string.ascii_lowercase + string.digits
     pieces = [
         *SPECIAL_TOKENS,
@@ -65,8 +65,10 @@ def _vocabulary(counts: Counter[str], vocab_size: int) -> dict[str, int]:
         *characters,
         *(CONTINUATION + character for character in characters),
     ]
-    if len(pieces) > vocab_size:
-        raise ValueError(f"vocab_size {vocab_size} is below the {len(pieces)} pieces of spelling")
+    if len(pieces) > vocabulary_size:
+        raise ValueError(
+            f"vocabulary_size {vocabulary_size} is below the {len(pieces)} pieces of spelling"
+        )
     known = set(pieces)
     words = sorted((word for word in counts if word not in known), key=lambda w: (-counts[w], w))
-    return {piece: index for index, piece in enumerate((pieces + words)[:vocab_size])}
+    return {piece: index for index, piece in enumerate((pieces + words)[:vocabulary_size])}

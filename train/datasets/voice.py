@@ -1,20 +1,19 @@
 """Voiced sound from a source and a filter: who speaks, what is said, and in which mood.
 
 Each glottal pulse starts one decaying wave per formant (Rodet 1984, "Time-domain
-formant-wave-function synthesis"); vowels have the formants of Peterson and Barney 1952. The mood
-moves what listeners go by (Juslin and Laukka 2003, table 7): pitch, its range and contour, tempo,
-loudness, the slope of the spectrum and roughness.
+formant-wave-function synthesis"); vowels have the formants of Peterson and Barney 1952.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.segments import SAMPLE_RATE_HZ
+from train.datasets.prosody import Prosody, Speaker
 
 FRAME_RATE_HZ = 200
 """Of the curves that steer the voice: pitch, loudness, formants."""
@@ -45,50 +44,6 @@ FRICATIVES = frozenset("sfzhcxjt")
 _SYLLABLE = re.compile(r"([^aeiouy]*)(ee|ea|oo|ou|ow|[aeiouy])[aeiouy]*")
 
 
-@dataclass(frozen=True)
-class Speaker:
-    """What stays the same in a person's voice."""
-
-    pitch_hz: float
-    tract_scale: float
-    """Formants relative to a man's: 1 for men, about 1.17 for women."""
-    syllables_per_s: float
-    level_dbfs: float
-    jitter: float
-    """Standard deviation of a pulse's time, in periods."""
-    breath: float
-    """Level of the noise in the voice, relative to the voice."""
-
-
-@dataclass(frozen=True)
-class Prosody:
-    """How a mood differs from a speaker's plain voice."""
-
-    pitch_st: float = 0.0
-    """Semitones above the speaker's own pitch."""
-    range_st: float = 2.0
-    """How far stressed syllables rise, in semitones."""
-    slope_st: float = -2.0
-    """From the first to the last syllable, in semitones."""
-    tempo: float = 1.0
-    level_db: float = 0.0
-    tilt_db_per_khz: float = 2.0
-    """Loss towards high frequencies."""
-    jitter: float = 0.0
-    breath: float = 0.0
-
-
-PLAIN = Prosody()
-PROSODIES = {
-    "neutral": PLAIN,
-    "angry": Prosody(4.0, 3.0, -4.0, 1.2, 5.0, -2.0, 0.035, 0.02),
-    "happy": Prosody(5.0, 5.0, 3.0, 1.1, 2.5, 1.0, 0.0, 0.0),
-    "sad": Prosody(-2.0, 0.7, -3.0, 0.76, -4.0, 5.5, 0.0, 0.08),
-}
-_SPREAD = Prosody(0.9, 0.6, 1.2, 0.07, 1.5, 1.2, 0.004, 0.01)
-"""Standard deviations from one utterance to the next."""
-
-
 @dataclass(frozen=True, eq=False)
 class Speech:
     """An utterance."""
@@ -101,30 +56,6 @@ class Speech:
     @property
     def duration_s(self) -> float:
         return len(self.waveform) / SAMPLE_RATE_HZ
-
-
-def random_speaker(rng: np.random.Generator) -> Speaker:
-    """A man or a woman, evenly."""
-    woman = rng.random() < 0.5
-    return Speaker(
-        pitch_hz=float(rng.uniform(175, 235) if woman else rng.uniform(92, 135)),
-        tract_scale=float((1.17 if woman else 1.0) * rng.uniform(0.95, 1.05)),
-        syllables_per_s=float(rng.uniform(4.8, 5.8)),
-        level_dbfs=float(rng.uniform(-27, -23)),
-        jitter=float(rng.uniform(0.004, 0.012)),
-        breath=float(rng.uniform(0.01, 0.05)),
-    )
-
-
-def prosody_of(emotion: str, strength: float, rng: np.random.Generator) -> Prosody:
-    """The emotion's voice, ``strength`` (0 to 1) of the way from a plain one, with some chance."""
-    target = PROSODIES[emotion]
-    values = {}
-    for field in fields(Prosody):
-        plain, full = getattr(PLAIN, field.name), getattr(target, field.name)
-        spread = getattr(_SPREAD, field.name) * float(rng.standard_normal())
-        values[field.name] = plain + strength * (full - plain) + spread
-    return Prosody(**values)
 
 
 def speak(sentence: str, speaker: Speaker, prosody: Prosody, rng: np.random.Generator) -> Speech:
