@@ -24,17 +24,25 @@ types: $(VENV)/ready  ## mypy, strict for the contracts
 
 check: lint types test  ## what CI runs
 
+# Debian and Ubuntu ship Python without ensurepip (package python3-venv): there, put pip in by pip.
+define virtual-environment
+	$(PYTHON) -m venv $(1) 2>/dev/null || { \
+	  $(PYTHON) -m venv --clear --without-pip $(1) && \
+	  $(PYTHON) -m pip install --quiet --no-deps --require-hashes -r requirements/pip.lock --target \
+	    "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; }
+endef
+
 # --no-deps: the lock names everything; pip checks each file against its hash.
 $(VENV)/ready: requirements/dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("mer-edge needs Python 3.10 to 3.13, this is %d.%d: make PYTHON=python3.12" % v)'
-	$(PYTHON) -m venv $(VENV)
+	$(call virtual-environment,$(VENV))
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # What a device installs: base + [cpu] from the wheel; no torch, no transformers.
 $(CPU_VENV)/installed: requirements/cpu.lock $(VENV)/ready
-	$(PYTHON) -m venv $(CPU_VENV)
+	$(call virtual-environment,$(CPU_VENV))
 	$(CPU_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/cpu.lock
 	touch $@
 
@@ -49,6 +57,7 @@ LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate -
 lock:  ## resolve the locks anew; needs uv (pip install uv)
 	$(LOCK) --extra cpu --extra asr --extra train --extra export --group dev pyproject.toml -o requirements/dev.lock
 	$(LOCK) --extra cpu pyproject.toml -o requirements/cpu.lock
+	echo pip | $(LOCK) - -o requirements/pip.lock
 
 clean:  ## remove what these targets made
 	rm -rf $(VENV) $(CPU_VENV) build demo
