@@ -104,7 +104,7 @@ class MultiHeadAttention(nn.Module):
         return self.dropout(self.output(mixed.transpose(1, 2).flatten(2)))
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
 
 
 def sine_positions(sequence: Tensor) -> Tensor:

@@ -105,7 +105,7 @@ class MerModel(nn.Module):
         return self.fusion(audio, visual, text, audio_mask, visual_mask, text_mask)
 
     def forward(self, batch: ModelBatch) -> Fused:
-        """Decide on B clips. Only what is present is computed, so BatchNorm sees real faces only."""
+        """Decide on B clips; only what is present is computed, so BatchNorm sees only real faces."""
         text = self._text_or_absent(batch)
         audio_mask, visual_mask = batch.audio_mask, batch.visual_mask
         audio = text.vector.new_zeros(*audio_mask.shape, self.config.audio.embedding_size)

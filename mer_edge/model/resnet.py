@@ -76,7 +76,9 @@ class VisualEncoder(nn.Module):
     def normalize(self, faces: Tensor) -> Tensor:
         """uint8 (S, H, W, 3) -> float (S, 3, H, W) with ImageNet's mean and deviation removed."""
         pixels = faces.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_shift
-        return pixels.permute(0, 3, 1, 2)
+        # Contiguous: with channels last in memory, oneDNN's backward pass of a stem of 8 channels
+        # writes outside its buffers (torch 2.11, AVX-512).
+        return pixels.permute(0, 3, 1, 2).contiguous()
 
     def feature_maps(self, pixels: Tensor, text: TextGuide) -> list[Tensor]:
         """(S, 3, H, W) -> the maps after each of the five stages, enriched where a SEM stands."""

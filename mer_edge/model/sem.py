@@ -53,7 +53,7 @@ class SemanticEnhancement(nn.Module):
         self.scale = 1.0 / math.sqrt(channels)
 
     def forward(self, feature_map: Tensor, text: TextGuide) -> Tensor:
-        height, width = feature_map.shape[2:]
+        channels, height, width = feature_map.shape[1:]
         features = feature_map.flatten(2).transpose(1, 2)  # (S, HW, C)
         if self.attention == "tokens":
             update = self._tokens_update(features, text)
@@ -62,20 +62,21 @@ class SemanticEnhancement(nn.Module):
         else:
             update = self._key_update(text)
         enriched = F.relu(self.norm(features + update))
-        return enriched.transpose(1, 2).unflatten(2, (height, width))
+        # Contiguous: the convolutions that follow take the same path with a SEM as without.
+        return enriched.transpose(1, 2).reshape(-1, channels, height, width).contiguous()
 
     def _spatial_update(self, features: Tensor, text: TextGuide) -> Tensor:
         """Conv_o(E) of shape (S, HW, C), the softmax over the HW positions.
 
         Exact algebra spares two C x C convolutions on every position: Q K^T is
-        F (W_q^T k) + b_q k, and E is the outer product of the weights with v, so that Conv_o
-        need only see v.
+        F (W_q^T k) + b_q k, whose second term is the same everywhere, so that the softmax does
+        not see it (b_q never learns); and E is the outer product of the weights with v, so that
+        Conv_o need only see v.
         """
         assert text.vector is not None
         key = self.conv_k(text.vector)  # (S, C)
         direction = torch.matmul(key, self.conv_q.weight).unsqueeze(2)  # (S, C, 1)
-        offset = torch.matmul(key, self.conv_q.bias.unsqueeze(1)).unsqueeze(2)  # (S, 1, 1)
-        scores = (torch.matmul(features, direction) + offset) * self.scale  # (S, HW, 1)
+        scores = torch.matmul(features, direction) * self.scale  # (S, HW, 1)
         weights = torch.softmax(scores, dim=1)
         value = F.linear(self.conv_v(text.vector), self.conv_o.weight).unsqueeze(1)  # (S, 1, C)
         return weights * value + self.conv_o.bias
