@@ -1,0 +1,97 @@
+"""What a training run can be told, and what each preset takes where nothing is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.model.config import PRESETS
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Every choice of a run. The defaults are the paper's (Xia, Zhao and Jiang 2022, section 4.2).
+
+    The paper names neither the number of epochs nor the patience: both are ours.
+    """
+
+    preset: str = "paper"
+    labels: tuple[str, ...] | None = None
+    """The labels and their order; None: those of the data, in alphabetical order."""
+    epochs: int = 30
+    """At most; early stopping usually ends before."""
+    patience_epochs: int = 6
+    """Stop after so many epochs in a row without a better validation split."""
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    backbone_learning_rate: float = 1e-5
+    """Of a VGGish or ResNet18 with loaded weights, above its frozen groups."""
+    modality_dropout: float = 0.0
+    """Chance, per clip and modality, that training hides a modality; one is always kept."""
+    seed: int = 0
+    device: str = "cpu"
+    """``cpu`` or ``cuda``."""
+    bert: str | None = None
+    """A Hugging Face directory or hub name."""
+    vggish: Path | None = None
+    resnet: Path | None = None
+    crops_per_segment: int = 3
+    """Frames prepared per segment, odd: training draws one of them, validation takes the middle."""
+    workers: int | None = None
+    """Processes that prepare clips; None: one per processor this process may use."""
+    cache: Path | None = None
+    """Where prepared clips are kept; None: ``.prepared`` beside the data's manifest."""
+    notice: str = ""
+    """What whoever uses the model must know; goes into the checkpoint and on into the bundle."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise MerEdgeError(
+                f"unknown preset '{self.preset}'; expected one of {', '.join(PRESETS)}"
+            )
+        for name in ("epochs", "patience_epochs", "batch_size", "crops_per_segment"):
+            if getattr(self, name) < 1:
+                raise MerEdgeError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.crops_per_segment % 2 == 0:
+            raise MerEdgeError(
+                f"crops_per_segment is {self.crops_per_segment}; expected an odd number, "
+                "so that one crop is the middle of its segment"
+            )
+        for name in ("learning_rate", "backbone_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise MerEdgeError(f"{name} is {getattr(self, name)}; expected more than 0")
+        if not 0 <= self.modality_dropout < 1:
+            raise MerEdgeError(
+                f"modality_dropout is {self.modality_dropout}; expected at least 0 and less than 1"
+            )
+        if self.labels is not None and len(set(filter(None, self.labels))) < max(
+            1, len(self.labels)
+        ):
+            raise MerEdgeError(
+                f"the labels are {list(self.labels)}; expected at least one name, and each name once"
+            )
+        if self.workers is not None and self.workers < 1:
+            raise MerEdgeError(f"workers is {self.workers}; expected at least 1")
+
+
+PRESET_OPTIONS = {
+    "paper": TrainOptions(preset="paper"),
+    "edge": TrainOptions(preset="edge"),
+    # A few thousand weights from scratch: the paper's step is for pre-trained encoders.
+    "tiny": TrainOptions(preset="tiny", learning_rate=3e-3, epochs=40, patience_epochs=8),
+}
+
+
+def options_for(preset: str, **changes: object) -> TrainOptions:
+    """The preset's options with ``changes``; a change that is None keeps the preset's value.
+
+    Raises:
+        MerEdgeError: an unknown preset, or a value out of its range.
+    """
+    if preset not in PRESET_OPTIONS:
+        raise MerEdgeError(
+            f"unknown preset '{preset}'; expected one of {', '.join(PRESET_OPTIONS)}"
+        )
+    given = {name: value for name, value in changes.items() if value is not None}
+    return replace(PRESET_OPTIONS[preset], **given)  # type: ignore[arg-type]
