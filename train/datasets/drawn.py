@@ -12,10 +12,14 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -176,21 +180,36 @@ def _splits_of_people(people: int) -> list[str]:
 def _write_clips(
     plans: list[ClipPlan], seed: int, directory: Path, workers: int, progress: Progress | None
 ) -> None:
-    """Drawing and encoding spend their time in libraries that let other threads run."""
+    for done, _ in enumerate(_written(plans, seed, directory, workers), start=1):
+        if progress is not None:
+            progress(done, len(plans))
 
-    def write(plan: ClipPlan) -> None:
-        clip = draw_clip(plan, seed)
-        write_mp4(directory / plan.media, clip.frames, FRAME_RATE_HZ, clip.waveform)
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="draw")
+def _written(plans: list[ClipPlan], seed: int, directory: Path, workers: int) -> Iterator[None]:
+    """Yields once a clip that is written, in any order."""
+    write = partial(_write_clip, seed=seed, directory=directory)
+    if workers == 1:
+        yield from map(write, plans)
+        return
+    # Fresh processes, not forked ones: the caller may have loaded libraries that run threads.
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    )
     try:
-        futures = [pool.submit(write, plan) for plan in plans]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            if progress is not None:
-                progress(done, len(plans))
+        for future in as_completed([pool.submit(write, plan) for plan in plans]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise MerEdgeError(
+            "a process that drew clips was ended from outside, probably for want of memory; "
+            "free some and run it again"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _write_clip(plan: ClipPlan, seed: int, directory: Path) -> None:
+    clip = draw_clip(plan, seed)
+    write_mp4(directory / plan.media, clip.frames, FRAME_RATE_HZ, clip.waveform)
 
 
 def _processors() -> int:

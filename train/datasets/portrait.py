@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 
 from train.datasets.appearance import Appearance, Color, shade
 
-WIDTH, HEIGHT = 380, 500
+WIDTH, HEIGHT = 352, 450
 """Of a portrait, in its own pixels; a frame shows it at about half that size."""
-CENTRE = (190.0, 190.0)
+CENTRE = (176.0, 176.0)
 """Of the head."""
 
-Image = NDArray[np.float32]
+Image = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,14 @@ def _neck_skin(x: Image, y: Image, look: Appearance, light: Light) -> Image:
     """Round, and in the shadow of the chin."""
     shadow = 1 - 0.35 * np.exp(-(((y - look.half_height * 0.95) / 30) ** 2))
     around = np.cos(np.clip(x / look.half_width * 1.6 - light.direction[0], -1.4, 1.4))
-    return _flat(look.skin) * (shadow * (0.55 + 0.3 * around))[..., None]
+    return np.asarray(_flat(look.skin) * (shadow * (0.55 + 0.3 * around))[..., None])
 
 
 def _hair_texture(look: Appearance, lit: Image, rng: np.random.Generator) -> Image:
     """Strands: noise that varies across, hardly along."""
     strands = rng.standard_normal((12, WIDTH // 3)).astype(np.float32)
     strands = cv2.resize(strands, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    return _flat(look.hair) * (0.35 + 0.65 * lit) * (1 + 0.10 * strands[..., None])
+    return np.asarray(_flat(look.hair) * (0.35 + 0.65 * lit) * (1 + 0.10 * strands[..., None]))
 
 
 def _front_hair_mask(x: Image, y: Image, look: Appearance) -> Image:

@@ -145,7 +145,7 @@ def _background(rng: np.random.Generator) -> Image:
 def _camera_noise(rng: np.random.Generator) -> NDArray[np.int16]:
     shape = (FRAME_HEIGHT_PX + NOISE_MARGIN_PX, FRAME_WIDTH_PX + NOISE_MARGIN_PX, 3)
     level = rng.uniform(0.5, 3.0)
-    return np.rint(level * rng.standard_normal(shape, dtype=np.float32)).astype(np.int16)
+    return np.asarray(np.rint(level * rng.standard_normal(shape, np.float32)), dtype=np.int16)
 
 
 def _blinks(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
