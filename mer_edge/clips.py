@@ -156,6 +156,7 @@ class _ClipMaker:
     def _prepare(self, span: Span, sound: Sound | None, alone: bool) -> PreparedClip:
         segments = span.segments
         faces = self._find_faces(span, alone)
+        self._media.check_damage()
         shape = (segments, self._per_segment)
         crops = faces.crops.reshape(*shape, FACE_SIZE_PX, FACE_SIZE_PX, 3)
         crops_present = faces.present.reshape(shape)
@@ -240,8 +241,9 @@ def _without_empty(path: Path, clips: Iterator[PreparedClip]) -> Iterator[Prepar
             yield held
         raise
     if held is None:
+        looked_at = "the one frame" if frames == 1 else f"any of {frames} frames"
         raise MerEdgeError(
-            f"{path}: no sound, no face in any of {frames} frames and no text; expected at least "
+            f"{path}: no sound, no face in {looked_at} looked at and no text; expected at least "
             "one of the three; give the words with --text, or choose another file"
         )
     yield held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,13 @@ def _open(path: Path) -> Any:
 
 def _check_file(path: Path) -> None:
     try:
-        if path.stat().st_size == 0 and path.is_file():
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise MerEdgeError(
+                f"{path}: found neither a file nor a directory; expected a media file, which is "
+                "read more than once; save the stream to a file first"
+            )
+        if status.st_size == 0:
             raise MerEdgeError(
                 f"{path}: the file is empty (0 bytes); expected a media file; copy it again"
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 
+from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import open_container
 
 
@@ -18,8 +19,32 @@ class DecodeCount:
 
     packets: int = 0
     failed: int = 0
-    """Packets that could not be decoded, or only into a damaged frame."""
+    """Packets that could not be decoded."""
     frames: int = 0
+    flawed: int = 0
+    """Frames that the decoder marks as damaged."""
+
+    def note(self, kind: str) -> tuple[str, ...]:
+        """A sentence for the user if anything went wrong; ``kind`` is ``video`` or ``audio``."""
+        parts = []
+        if self.failed:
+            parts.append(f"{self.failed} of {self.packets} {kind} packets could not be decoded")
+        if self.flawed:
+            parts.append(f"{self.flawed} of {self.frames} {kind} frames are damaged")
+        return (f"Read so far: {', '.join(parts)}.",) if parts else ()
+
+    def check(self, path: Path, kind: str, codec: str) -> None:
+        """Refuse a stream that mostly fails.
+
+        Raises:
+            MerEdgeError: half of the packets or more could not be decoded.
+        """
+        if self.failed >= max(1, self.packets / 2):
+            raise MerEdgeError(
+                f"{path}: {self.failed} of {self.packets} packets of its {kind} stream ({codec}) "
+                "could not be decoded; expected a stream without damage, or with little; "
+                "copy the file again"
+            )
 
 
 def decode_stream(path: Path, index: int, count: DecodeCount) -> Generator[Any, None, None]:
@@ -52,5 +77,5 @@ def _decode_packet(packet: Any, count: DecodeCount) -> list[Any]:
     except (av.FFmpegError, ValueError):
         count.failed += 1
         return []
-    count.failed += sum(bool(frame.is_corrupt) for frame in frames)
+    count.flawed += sum(bool(frame.is_corrupt) for frame in frames)
     return frames

@@ -105,6 +105,9 @@ class ImageFrames:
     def notes(self) -> tuple[str, ...]:
         return ()
 
+    def check_damage(self) -> None:
+        """Every image that is read is whole: a damaged one raises when it is read."""
+
     def close(self) -> None:
         self._picture = None
 

@@ -16,6 +16,9 @@ from mer_edge.media.decode import DecodeCount, decode_stream
 from mer_edge.media.scan import Scan, StreamSpan, allowed_shortfall_s
 from mer_edge.media.upright import upright_rgb
 
+MAX_STALE_S = 0.5
+"""How long a frame may stand for lost ones after it: half a segment."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -39,6 +42,9 @@ class FrameSource(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What went wrong so far, one sentence each."""
 
+    def check_damage(self) -> None:
+        """Raise a MerEdgeError if most of what was read so far could not be decoded."""
+
     def close(self) -> None: ...
 
 
@@ -49,6 +55,8 @@ class _Shown:
     number: int
     frame: Any
     start_s: float
+    failed_before: int
+    """Packets that had failed when this frame came."""
 
 
 class VideoFrames:
@@ -85,18 +93,18 @@ class VideoFrames:
             self._check_decoded(self._current.start_s + self._frame_s)
             if time_s >= max(self._end_s, self._current.start_s + self._frame_s):
                 return None
+        if self._is_stale(self._current, time_s):
+            return None
         if self._picture is None or self._picture.key != self._current.number:
             pixels = upright_rgb(self._current.frame, self._pixel_aspect)
             self._picture = Picture(self._current.number, pixels)
         return self._picture
 
     def notes(self) -> tuple[str, ...]:
-        if not self._count.failed:
-            return ()
-        return (
-            f"{self._count.failed} of {self._count.packets} video packets read so far are damaged "
-            "and were left out.",
-        )
+        return self._count.note("video")
+
+    def check_damage(self) -> None:
+        self._count.check(self._path, "video", self._span.codec)
 
     def close(self) -> None:
         self._frames.close()
@@ -108,7 +116,12 @@ class VideoFrames:
                 time_s = frame.time - self._origin_s
             elif number:
                 time_s += self._frame_s
-            yield _Shown(number, frame, time_s)
+            yield _Shown(number, frame, time_s, self._count.failed)
+
+    def _is_stale(self, shown: _Shown, time_s: float) -> bool:
+        """Whether a frame stands only because those after it were lost."""
+        failed = self._count.failed > shown.failed_before
+        return failed and time_s > shown.start_s + self._frame_s + MAX_STALE_S
 
     def _check_decoded(self, decoded_s: float) -> None:
         """At the stream's end: whether what was decoded is what the packets promised."""

@@ -15,6 +15,7 @@ import av
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import choose_stream, describe_streams, open_container
+from mer_edge.media.riff import share_present
 
 MIN_FRAME_SIDE_PX = 20
 """The smallest face the detectors can find; a smaller picture cannot hold one."""
@@ -93,6 +94,7 @@ def scan_media(path: Path) -> Scan:
             _notes(container, video, audio, spans),
         )
     if declaring and declared_s is not None:
+        declared_s = max(declared_s, scan.duration_s / share_present(path))
         _check_delivered(path, declared_s, scan.duration_s)
     return scan
 

@@ -84,18 +84,17 @@ class SoundReader:
         return Sound(samples, covered)
 
     def notes(self) -> tuple[str, ...]:
-        notes = []
-        if self._count.failed:
-            notes.append(
-                f"{self._count.failed} of {self._count.packets} audio packets read so far are "
-                "damaged and were left out."
-            )
+        notes = list(self._count.note("audio"))
         if self._clipped > CLIPPED_SHARE_TO_NOTE * max(1, self._decoded):
             notes.append(
                 f"{self._clipped / self._decoded:.0%} of the samples lie outside [-1, 1] and were "
                 "clipped; the recording is too loud or its samples are not scaled."
             )
         return tuple(notes)
+
+    def check_damage(self) -> None:
+        """Raise a MerEdgeError if most of what was read so far could not be decoded."""
+        self._count.check(self._path, "audio", self._codec)
 
     def close(self) -> None:
         self._frames.close()

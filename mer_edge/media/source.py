@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,20 @@ class Media:
 
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the source as far as it was read."""
-        readers = [reader for reader in (self.frames, self.sound) if reader is not None]
-        return (*self.opening_notes, *(note for reader in readers for note in reader.notes()))
+        return (*self.opening_notes, *(note for reader in self._readers for note in reader.notes()))
+
+    def check_damage(self) -> None:
+        """Raise a MerEdgeError if most of what was read so far could not be decoded."""
+        for reader in self._readers:
+            reader.check_damage()
+
+    def close(self) -> None:
+        for reader in self._readers:
+            reader.close()
+
+    @property
+    def _readers(self) -> list[FrameSource | SoundReader]:
+        return [reader for reader in (self.frames, self.sound) if reader is not None]
 
 
 @contextmanager
@@ -59,10 +71,7 @@ def open_media(path: Path, frame_rate_hz: float | None = None) -> Iterator[Media
         )
     else:
         media = _open_file(path)
-    with ExitStack() as stack:
-        for reader in (media.frames, media.sound):
-            if reader is not None:
-                stack.callback(reader.close)
+    with closing(media):
         yield media
 
 
