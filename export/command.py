@@ -1,0 +1,108 @@
+"""``mer-edge export RUN --out BUNDLE``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mer_edge.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from export.exporter import Progress
+    from mer_edge.bundle import Bundle
+
+EXTRAS = {
+    "torch": "export",
+    "torchvision": "export",
+    "transformers": "export",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "cpu",
+}
+"""Which extra brings a package that is missing."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="directory made by mer-edge train")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="BUNDLE", help="directory to write"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the bundle at --out")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export; raises MerEdgeError for what the user can mend."""
+    try:
+        from export.exporter import export_bundle
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in EXTRAS:
+            raise
+        raise MissingExtraError("mer-edge export", package, EXTRAS[package]) from error
+    started = time.perf_counter()
+    with _progress(show=not (args.quiet or args.json)) as progress:
+        bundle = export_bundle(args.run, args.out, overwrite=args.overwrite, progress=progress)
+    outcome = _outcome(bundle, time.perf_counter() - started)
+    if args.json:
+        print(json.dumps(outcome))
+    elif not args.quiet:
+        _print(outcome)
+    return 0
+
+
+def _outcome(bundle: Bundle, seconds: float) -> dict[str, object]:
+    manifest = bundle.manifest
+    size = sum(path.stat().st_size for path in bundle.path.iterdir())
+    return {
+        "bundle": str(bundle.path),
+        "bytes": size,
+        "graphs": {name: spec.sha256 for name, spec in manifest.graphs.items()},
+        "max_abs_logit_difference": manifest.parity.max_abs_logit_difference,
+        "tolerance": manifest.parity.tolerance,
+        "cases": manifest.parity.cases,
+        "seconds": round(seconds, 1),
+    }
+
+
+def _print(outcome: dict[str, object]) -> None:
+    print(
+        f"{outcome['bundle']}: 4 graphs, {int(str(outcome['bytes'])) / 1e6:.1f} MB, "
+        f"in {outcome['seconds']} s"
+    )
+    print(
+        f"largest logit difference to PyTorch {outcome['max_abs_logit_difference']:.2g} "
+        f"over {outcome['cases']} cases ({outcome['tolerance']:g} allowed)"
+    )
+    print(f"next: mer-edge infer {outcome['bundle']} CLIP.mp4")
+
+
+@contextmanager
+def _progress(show: bool) -> Iterator[Progress | None]:
+    """A bar on stderr, so that stdout stays for the outcome."""
+    if not show:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def update(step: str, done: int, total: int) -> None:
+            bar.update(task, description=step, completed=done, total=total)
+
+        yield update

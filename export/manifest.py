@@ -1,0 +1,123 @@
+"""The manifest of a bundle: what the model is, what the graphs take, where it all comes from."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import onnxscript
+import torch
+
+from mer_edge import __version__
+from mer_edge.bundle import (
+    BUNDLE_SCHEMA_VERSION,
+    GraphSpec,
+    Manifest,
+    Parity,
+    Preprocessing,
+    ShapeRange,
+    sha256_of,
+)
+from mer_edge.model.checkpoint import Checkpoint
+from mer_edge.model.config import ModelConfig
+from mer_edge.segments import (
+    FACE_SIZE_PX,
+    SAMPLE_RATE_HZ,
+    SEGMENT_HOP_SAMPLES,
+    SEGMENT_SAMPLES,
+)
+
+TARGET = "cpu"
+TYPICAL_SEGMENTS = 5
+MAX_CLIP_SEGMENTS = 256
+"""Four minutes, far more than an utterance; only the small fusion graph sees so many at once."""
+MAX_SEGMENTS = 64
+"""Of one run of an encoder, which bounds its memory; longer clips take several runs."""
+MAX_BATCH = 16
+TYPICAL_TOKENS = 32
+
+
+def make_manifest(
+    checkpoint: Checkpoint,
+    graphs: Mapping[str, GraphSpec],
+    files: Iterable[Path],
+    parity: Parity,
+) -> Manifest:
+    """Describe the files of a bundle that lie written in its directory."""
+    config = checkpoint.model.config
+    return Manifest(
+        schema_version=BUNDLE_SCHEMA_VERSION,
+        variant=variant(config),
+        preset=config.preset,
+        labels=list(config.labels),
+        thresholds=list(checkpoint.thresholds),
+        text_size=config.text.hidden_size,
+        audio_size=config.audio.embedding_size,
+        visual_size=config.visual.embedding_size,
+        max_tokens=config.text.max_position_embeddings,
+        preprocessing=Preprocessing(
+            SAMPLE_RATE_HZ, SEGMENT_HOP_SAMPLES, SEGMENT_SAMPLES, FACE_SIZE_PX
+        ),
+        graphs=dict(graphs),
+        files={file.name: sha256_of(file) for file in files},
+        shape_ranges=shape_ranges(config.text.max_position_embeddings),
+        target=TARGET,
+        parity=parity,
+        notice=checkpoint.notice,
+        provenance=provenance(checkpoint.provenance),
+    )
+
+
+def variant(config: ModelConfig) -> str:
+    """The paper's name for the network: without any SEM it is MER-MBT."""
+    has_sem = config.audio_sem_positions or config.visual_sem_positions
+    return "MER-SEM-MBT" if has_sem else "MER-MBT"
+
+
+def shape_ranges(max_tokens: int) -> dict[str, ShapeRange]:
+    """The sizes the graphs are meant for; engines that want bounds are built for these."""
+    return {
+        "segments": ShapeRange(1, TYPICAL_SEGMENTS, MAX_SEGMENTS),
+        "clip_segments": ShapeRange(1, TYPICAL_SEGMENTS, MAX_CLIP_SEGMENTS),
+        "batch": ShapeRange(1, 1, MAX_BATCH),
+        "tokens": ShapeRange(3, min(TYPICAL_TOKENS, max_tokens), max_tokens),
+    }
+
+
+def provenance(training: Mapping[str, str]) -> dict[str, str]:
+    """Versions, commit and date of this export, and the training run's own as ``training.*``."""
+    packages = (torch, onnx, onnxscript, onnxruntime)
+    found = {
+        "mer-edge": __version__,
+        **{package.__name__: str(package.__version__) for package in packages},
+        "python": platform.python_version(),
+        "exported": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    commit = git_commit()
+    if commit:
+        found["commit"] = commit
+    return found | {f"training.{key}": value for key, value in training.items()}
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout this code runs from; None for an installed package.
+
+    ``-dirty`` is appended when a tracked file differs from it.
+    """
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        # No tag matches: always the hash itself.
+        described = subprocess.run(
+            [*command, "--exclude", "*"], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return described.stdout.strip() or None
