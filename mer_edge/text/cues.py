@@ -40,7 +40,8 @@ def plain_text(markup: str) -> str:
     """The words of a cue in SubStation markup: no tags, entities resolved, spaces for newlines."""
     from pysubs2 import SSAEvent
 
-    return " ".join(html.unescape(SSAEvent(text=markup).plaintext).split())
+    event = SSAEvent(text=markup)
+    return "" if event.is_drawing else " ".join(html.unescape(event.plaintext).split())
 
 
 def follow(cues: Iterable[Cue], source: str, instead: str) -> list[Utterance]:

@@ -135,7 +135,9 @@ def _text_beside(media: Path) -> Path | None:
 
 def _text_in(frames: Path) -> Path | None:
     found = sorted(
-        path for path in frames.iterdir() if path.suffix.lower() in TEXT_SUFFIXES and path.is_file()
+        path
+        for path in frames.iterdir()
+        if path.suffix.lower() in TEXT_SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
     if len(found) > 1:
         raise MerEdgeError(

