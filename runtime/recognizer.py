@@ -59,18 +59,20 @@ class Recognizer:
         if isinstance(source, Clip):
             clip = source if text is None else replace(source, text=text)
             if is_empty(clip):
-                raise MerEdgeError(_nothing_in(clip.source or "clip"))
+                raise MerEdgeError(
+                    f"{clip.source or 'clip'}: no sound, no face and no text; expected at least "
+                    "one of the three; say what is spoken with text=..."
+                )
             return self.run_batch([clip])[0]
         start = time.perf_counter()
         clips = self._clips(Path(source), _options_for(text))
         clip = next(clips)
-        if next(clips, None) is not None:
+        second = next(clips, None)
+        if second is not None:
             raise MerEdgeError(
-                f"{source}: more than one clip (the next starts at {clip.end_s:.2f} s); expected "
-                "one; use recognize_all, or mer-edge infer"
+                f"{source}: more than one clip (the second starts at {second.start_s:.2f} s); "
+                "expected one; use recognize_all, or mer-edge infer"
             )
-        if is_empty(clip):
-            raise MerEdgeError(_nothing_in(str(source)))
         return self._run([clip], start)[0]
 
     def recognize_all(
@@ -84,27 +86,18 @@ class Recognizer:
 
         Raises:
             MerEdgeError: while iterating: the source cannot be read, or has no sound, no face and
-                no text anywhere. A single utterance without any of them has a Result that says so
-                in its notes and decides nothing.
+                no text anywhere. What came before stands.
         """
-        clips = self._clips(Path(source), options if options is not None else _options_for(None))
-        found = False
-        held: list[Result] = []  # of clips with nothing in them, until something follows
         start = time.perf_counter()
-        for clip in clips:
-            held += self._run([clip], start)
-            found = found or not is_empty(clip)
-            if found:
-                yield from held
-                held = []
+        for clip in self._clips(Path(source), options or _options_for(None)):
+            yield self._run([clip], start)[0]
             start = time.perf_counter()
-        if not found:
-            raise MerEdgeError(_nothing_in(str(source)))
 
     def run_batch(self, clips: Sequence[Clip]) -> list[Result]:
         """The decisions on several clips, run together.
 
-        The times of a result are those of the batch it ran in: all of its clips waited for them.
+        A clip without sound, face and text gets a Result that decides nothing and says so. The
+        times of a result are those of the batch it ran in: all of its clips waited for them.
 
         Raises:
             MerEdgeError: a clip is longer than the bundle takes, or its text is empty.
@@ -143,10 +136,3 @@ def _options_for(text: str | None) -> ClipOptions:
     from mer_edge.text.source import TextOptions
 
     return ClipOptions(text=TextOptions(text=text))
-
-
-def _nothing_in(source: str) -> str:
-    return (
-        f"{source}: no sound, no face and no text was found in it; expected at least one of "
-        "them; say what is spoken with --text, or choose another file"
-    )

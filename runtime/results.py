@@ -43,7 +43,7 @@ def _result(
     above = probabilities > np.asarray(manifest.thresholds)
     decision = [label for label, yes in zip(manifest.labels, above, strict=True) if yes]
     return Result(
-        source=clip.source,
+        source=printable(clip.source),
         start_s=clip.start_s,
         end_s=clip.end_s,
         segments=clip.segments,
@@ -94,6 +94,11 @@ def _notes(clip: Clip, text_note: str | None, notice: str) -> list[str]:
 def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """1 / (1 + exp(-x)) in double precision, without overflow for large negative x."""
     return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
+
+
+def printable(text: str) -> str:
+    """Text that UTF-8 can hold: file names on disk need not be."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _by_label(probabilities: NDArray[np.float64], labels: list[str]) -> dict[str, float]:

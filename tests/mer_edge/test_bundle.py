@@ -128,7 +128,7 @@ def test_no_bytes_crash_the_reader(pristine: Path, content: bytes) -> None:
     damaged = pristine.parent / "damaged"
     damaged.mkdir(exist_ok=True)
     (damaged / MANIFEST).write_bytes(content)
-    with pytest.raises(MerEdgeError, match="manifest.json"):
+    with pytest.raises(MerEdgeError, match=r"manifest\.json"):
         Bundle.load(damaged)
 
 
@@ -297,5 +297,5 @@ def test_golden_tensors_by_case_graph_and_name(pristine: Path, bundle_path: Path
         save_file({key: np.zeros(1, np.float32)}, bundle_path / GOLDEN)
         digest = sha256_of(bundle_path / GOLDEN)
         rewrite(bundle_path, lambda m, digest=digest: m["files"].update({GOLDEN: digest}))
-        with pytest.raises(MerEdgeError, match="is not <case>.<graph>.<tensor>"):
+        with pytest.raises(MerEdgeError, match=r"is not <case>.<graph>.<tensor>"):
             load_golden(Bundle.load(bundle_path))

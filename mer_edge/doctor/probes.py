@@ -1,0 +1,149 @@
+"""The probes. Each runs in a process of its own (see ``isolate``) and tries the real thing.
+
+A probe returns ``(status, detail, fix, facts)``, what ``Finding`` takes
+after its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mer_edge.doctor.isolate import MARK
+
+Answer = tuple[str, str, str, dict[str, str]]
+
+BASE_MODULES = ("numpy", "av", "cv2", "tokenizers", "safetensors", "pysubs2", "rich", "msgspec")
+"""What every command imports."""
+DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "aac", "mp3", "opus", "flac", "pcm_s16le")
+"""What clips of the usual cameras, phones and recorders need."""
+
+REMOTE_PROVIDERS = ("AzureExecutionProvider",)
+"""Listed by every ONNX Runtime; they run nothing on the machine."""
+
+
+def answer(probe: str, arguments: Sequence[str]) -> None:
+    """Run one probe and print what it found as one line of JSON."""
+    try:
+        status, detail, fix, facts = PROBES[probe](*arguments)
+    except (Exception, SystemExit) as error:  # whatever a broken package throws is the finding
+        status, detail, fix, facts = "broken", _told(error), "", {}
+    found = {"status": status, "detail": detail, "fix": fix, "facts": facts}
+    print(f"\n{MARK}{json.dumps(found)}", flush=True)
+
+
+def _told(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+def base_module(name: str) -> Answer:
+    """Import one of the base dependencies."""
+    if importlib.util.find_spec(name) is None:
+        return "missing", "not installed", "pip install mer-edge", {}
+    module = importlib.import_module(name)
+    version = str(getattr(module, "__version__", "") or getattr(module, "VERSION", ""))
+    return "ok", version or "imported", "", {"version": version}
+
+
+def onnxruntime_package() -> Answer:
+    """Import ONNX Runtime and list what it claims to have."""
+    from mer_edge.engines import conflict, installed_onnxruntimes
+
+    problem = conflict(installed_onnxruntimes())
+    if problem:
+        what, _, fix = problem.partition("; run: ")
+        return "broken", what, fix.replace(" and then: ", " && "), {}
+    if importlib.util.find_spec("onnxruntime") is None:
+        return "missing", "not installed", "pip install 'mer-edge[cpu]'", {}
+    import onnxruntime
+
+    providers = onnxruntime.get_available_providers()
+    facts = {"version": onnxruntime.__version__, "providers": " ".join(providers)}
+    return "ok", f"{onnxruntime.__version__}, lists {', '.join(providers)}", "", facts
+
+
+def provider(name: str) -> Answer:
+    """Run a graph on one of ONNX Runtime's providers."""
+    if name in REMOTE_PROVIDERS:
+        return "info", "a proxy for a remote service; not used", "", {}
+    from mer_edge.doctor.tiny_graph import run_double
+
+    problem = run_double(name)
+    if problem is not None:
+        return "broken", problem, "", {}
+    return "ok", "ran a graph, the numbers are right", "", {}
+
+
+def media() -> Answer:
+    """FFmpeg inside PyAV, and the decoders it has."""
+    import av
+
+    missing = []
+    for decoder in DECODERS:
+        try:
+            av.codec.Codec(decoder, "r")
+        except Exception:  # PyAV's class of this error has changed its place between versions
+            missing.append(decoder)
+    ffmpeg = str(getattr(av, "ffmpeg_version_info", "") or av.library_versions["libavcodec"])
+    facts = {"pyav": av.__version__, "ffmpeg": ffmpeg, "missing_decoders": " ".join(missing)}
+    if missing:
+        return "broken", f"FFmpeg {ffmpeg} lacks decoders: {', '.join(missing)}", "", facts
+    return "ok", f"FFmpeg {ffmpeg}, decodes {', '.join(DECODERS)}", "", facts
+
+
+def detector() -> Answer:
+    """Find a drawn face with the default detector."""
+    from mer_edge.doctor.drawn_face import draw_face
+    from mer_edge.errors import MerEdgeError, MissingExtraError
+    from mer_edge.faces.detector import open_detector
+
+    try:
+        found = open_detector()
+    except MissingExtraError:
+        return "missing", "needs onnxruntime", "pip install 'mer-edge[cpu]'", {}
+    except MerEdgeError as error:
+        what, _, fix = str(error).partition("; run: ")
+        return "missing", what, fix, {}
+    faces = found.detect(draw_face())
+    if len(faces) != 1:
+        return "broken", f"{found.name} found {len(faces)} faces in a drawing of one", "", {}
+    detail = f"{found.name} found a drawn face (score {faces[0].score:.2f})"
+    return "ok", detail, "", {"name": found.name, "score": f"{faces[0].score:.3f}"}
+
+
+def asr() -> Answer:
+    """Import faster-whisper and the engine below it."""
+    if importlib.util.find_spec("faster_whisper") is None:
+        return "missing", "faster-whisper is not installed", "pip install 'mer-edge[asr]'", {}
+    import faster_whisper
+
+    engine = importlib.import_module("ctranslate2")
+    types = sorted(engine.get_supported_compute_types("cpu"))
+    detail = f"faster-whisper {faster_whisper.__version__}, on the CPU: {', '.join(types)}"
+    return "ok", detail, "", {"version": faster_whisper.__version__}
+
+
+def tensorrt(module: str) -> Answer:
+    """Import one of TensorRT's two flavours and make a builder."""
+    if importlib.util.find_spec(module) is None:
+        return "missing", "not installed (optional)", "", {}
+    flavour: Any = importlib.import_module(module)
+    builder = flavour.Builder(flavour.Logger(flavour.Logger.ERROR))
+    if builder is None:
+        return "broken", f"{flavour.__version__}, but it makes no builder", "", {}
+    return "ok", f"{flavour.__version__}, made a builder", "", {"version": flavour.__version__}
+
+
+PROBES: dict[str, Callable[..., Answer]] = {
+    "base_module": base_module,
+    "onnxruntime_package": onnxruntime_package,
+    "provider": provider,
+    "media": media,
+    "detector": detector,
+    "asr": asr,
+    "tensorrt": tensorrt,
+}

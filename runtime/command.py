@@ -1,0 +1,119 @@
+"""``mer-edge infer``: files in, decisions out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_OK
+from mer_edge.errors import MerEdgeError
+
+if TYPE_CHECKING:
+    from mer_edge.clips import ClipOptions
+    from mer_edge.result import Result
+    from runtime.recognizer import Recognizer
+    from runtime.report import Report
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of ``mer-edge infer``."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="made by mer-edge export")
+    parser.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="a video, a sound file or a directory of frames",
+    )
+    text = parser.add_argument_group("what is said (default: a .srt, .vtt or .txt beside the file)")
+    text.add_argument("--text", help="the words themselves; for one file only")
+    text.add_argument("--text-file", type=Path, metavar="FILE", help="a .txt, .srt or .vtt")
+    text.add_argument("--asr", type=Path, metavar="MODEL_DIR", help="transcribe with this Whisper")
+    text.add_argument("--no-text", action="store_true", help="go without text")
+    media = parser.add_argument_group("media")
+    media.add_argument("--face", type=int, default=1, metavar="N", help="1 is the main person")
+    media.add_argument("--yunet", type=Path, metavar="FILE", help="detect faces with this YuNet")
+    media.add_argument("--frame-rate", type=float, metavar="HZ", help="of a directory of frames")
+    engine = parser.add_argument_group("engine")
+    engine.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    engine.add_argument("--threads", type=int, metavar="N", help="CPU threads of a graph")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    output.add_argument("--quiet", action="store_true", help="one line a clip, nothing else")
+    output.add_argument("--out", type=Path, metavar="FILE", help="write the JSON lines here too")
+    output.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, .png for one")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Recognise every file; a bad one is told and the rest go on.
+
+    Raises:
+        MerEdgeError: nothing can be done for any file: the options, the bundle or the device.
+    """
+    _check(args)
+    # The report comes first: a wrong --out or --plot is told before the work, not after.
+    from runtime.report import Report
+
+    report = Report(json=args.json, quiet=args.quiet, out=args.out, plot=args.plot)
+    options = _clip_options(args)
+    from runtime.recognizer import Recognizer
+
+    recognizer = Recognizer(args.bundle, device=args.device, threads=args.threads)
+    report.notice = recognizer.bundle.manifest.notice
+    failed = 0
+    with report.progress(len(args.files)) as progress:
+        for file in args.files:
+            progress.start_file(file)
+            failed += not _recognize_file(recognizer, file, options, report)
+    report.write_out()
+    report.close(_next_command(args, failed))
+    return EXIT_BAD_INPUT if failed else EXIT_OK
+
+
+def _recognize_file(
+    recognizer: Recognizer, file: Path, options: ClipOptions, report: Report
+) -> bool:
+    """Report every result of a file; False where it ended in an error, which is reported too."""
+    results: Iterator[Result] = recognizer.recognize_all(file, options)
+    while True:
+        try:
+            result = next(results, None)
+        except MerEdgeError as error:
+            report.error(file, error)
+            return False
+        if result is None:
+            return True
+        report.result(result)
+
+
+def _check(args: argparse.Namespace) -> None:
+    for option, value in (("--text", args.text), ("--text-file", args.text_file)):
+        if value is not None and len(args.files) > 1:
+            raise MerEdgeError(
+                f"{option} was given for {len(args.files)} files; expected one file; put a .txt "
+                "with the same name beside each, or run them one by one"
+            )
+    if args.json and args.quiet:
+        raise MerEdgeError("--json and --quiet were given together; expected one of them")
+
+
+def _clip_options(args: argparse.Namespace) -> ClipOptions:
+    from mer_edge.clips import ClipOptions
+    from mer_edge.text.source import TextOptions
+
+    return ClipOptions(
+        text=TextOptions(args.text, args.text_file, args.asr, args.no_text),
+        face=args.face,
+        yunet=args.yunet,
+        frame_rate_hz=args.frame_rate,
+    )
+
+
+def _next_command(args: argparse.Namespace, failed: int) -> str:
+    if failed == len(args.files):
+        return "mer-edge doctor"
+    if args.out is None:
+        return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4 --json --out results.jsonl"
+    return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4 --plot picture.png"

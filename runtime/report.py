@@ -1,0 +1,177 @@
+"""What ``mer-edge infer`` tells of its results: tables, JSON lines, a file, pictures, progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from mer_edge.cli.main import one_line
+from mer_edge.errors import MerEdgeError
+from mer_edge.files import new_file
+from mer_edge.result import Result
+from runtime.results import printable
+
+
+class FileProgress(Protocol):
+    """Told of each file that begins."""
+
+    def start_file(self, file: Path) -> None: ...
+
+
+class Report:
+    """Takes results and errors as they come.
+
+    Args:
+        json: one JSON object a line on stdout, and nothing else there.
+        quiet: one short line a clip, and no notice, progress or next command.
+        out: gets the JSON lines as well, when all files are done.
+        plot: gets the picture of the first result; the others go to ``<name>-2`` and so on.
+
+    Raises:
+        MerEdgeError: ``out`` or ``plot`` cannot be written, or matplotlib is not installed.
+    """
+
+    def __init__(
+        self, *, json: bool, quiet: bool, out: Path | None = None, plot: Path | None = None
+    ) -> None:
+        self._json, self._quiet = json, quiet
+        self._out, self._plot = out, plot
+        self._lines: list[bytes] = []
+        self._pictures: list[Path] = []
+        self._bar: Any = None
+        self.notice = ""
+        """The bundle's notice: printed once at the end instead of below every table."""
+        for path, option in ((out, "--out"), (plot, "--plot")):
+            if path is not None and path.is_dir():
+                raise MerEdgeError(f"{option} {path}: a directory; expected the name of a file")
+        if plot is not None:
+            from mer_edge.pictures import check_picture
+
+            check_picture(plot)
+
+    def result(self, result: Result) -> None:
+        """Tell of one clip's decision."""
+        if self._json or self._out is not None:
+            self._json_line(result)
+        if not self._json:
+            with self._bar_aside():
+                self._show(result)
+        if self._plot is not None:
+            self._draw(result, self._plot)
+
+    def error(self, file: Path, error: MerEdgeError) -> None:
+        """Tell of a file that could not be recognised."""
+        message = printable(one_line(str(error)))
+        with self._bar_aside():
+            print(f"error: {message}", file=sys.stderr, flush=True)
+        if self._json or self._out is not None:
+            self._json_line({"source": printable(str(file)), "error": message})
+
+    def write_out(self) -> None:
+        """Write ``out``, whole or not at all."""
+        if self._out is not None:
+            with new_file(self._out, "writing the results") as temporary:
+                temporary.write_bytes(b"".join(self._lines))
+
+    def close(self, next_command: str) -> None:
+        """Print the notice, what was written, and what comes next."""
+        if self._json or self._quiet:
+            return
+        from rich.console import Console
+
+        console = Console(highlight=False, soft_wrap=True)
+        if self.notice:
+            console.print(f"notice: {self.notice}", markup=False, style="yellow")
+        for path in [*([self._out] if self._out else []), *self._pictures]:
+            console.print(f"wrote {printable(str(path))}", markup=False)
+        console.print(f"next: {printable(next_command)}", markup=False)
+
+    @contextmanager
+    def progress(self, files: int) -> Iterator[FileProgress]:
+        """A bar on stderr, where that is a terminal and there is more than one file."""
+        if self._quiet or files < 2 or not sys.stderr.isatty():
+            yield _NoBar()
+            return
+        bar = _Bar(files)
+        self._bar = bar.bar
+        with bar.bar:
+            yield bar
+        self._bar = None
+
+    def _json_line(self, value: Any) -> None:
+        import msgspec
+
+        line = msgspec.json.encode(value) + b"\n"
+        if self._out is not None:
+            self._lines.append(line)
+        if self._json:
+            sys.stdout.buffer.write(line)
+            sys.stdout.flush()
+
+    def _show(self, result: Result) -> None:
+        if self._quiet:
+            decision = ", ".join(result.decision) or "no decision"
+            print(
+                f"{result.source} {result.start_s:.2f}-{result.end_s:.2f} s: {decision} "
+                f"(top {result.top} {result.probabilities[result.top]:.2f})",
+                flush=True,
+            )
+            return
+        from mer_edge.result_table import print_result
+
+        notes = [note for note in result.notes if note != self.notice]
+        print_result(replace(result, notes=notes))
+
+    def _draw(self, result: Result, plot: Path) -> None:
+        from mer_edge.pictures import draw_result
+
+        number = len(self._pictures) + 1
+        path = plot if number == 1 else plot.with_stem(f"{plot.stem}-{number}")
+        name = Path(result.source).name or "clip"
+        draw_result(result, path, f"{name}, {result.start_s:.2f} to {result.end_s:.2f} s")
+        self._pictures.append(path)
+
+    @contextmanager
+    def _bar_aside(self) -> Iterator[None]:
+        """Take the bar off the terminal while something else is printed."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
+
+
+class _NoBar:
+    def start_file(self, file: Path) -> None:
+        """There is no bar to move."""
+
+
+class _Bar:
+    def __init__(self, files: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        # Without redirection: rich would send what we print on stdout to this console's stderr.
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self.bar.add_task("starting", total=files)
+        self._started = 0
+
+    def start_file(self, file: Path) -> None:
+        description = printable(file.name)
+        self.bar.update(self._task, completed=self._started, description=description)
+        self._started += 1

@@ -1,0 +1,146 @@
+"""ONNX Runtime as a backend: what it refuses, and that it never falls back."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from mer_edge import engines
+from mer_edge.bundle import Bundle
+from mer_edge.errors import MerEdgeError, MissingExtraError
+from runtime.backend import open_backend
+from runtime.ort import OrtBackend, OrtGraph
+
+
+def test_a_graph_runs_and_names_its_engine(bundle: Bundle) -> None:
+    spec = bundle.manifest.graphs["text"]
+    graph = OrtBackend("cpu", 1).load(bundle.graph_path("text"), spec)
+    ids = np.array([[2, 4, 3], [2, 6, 0]])
+    # Inputs are cast to what the manifest says: the mask comes as bool here.
+    outputs = graph.run({"input_ids": ids.astype(np.int32), "attention_mask": ids > 0})
+    np.testing.assert_array_equal(outputs["text"], [[9, 3], [8, 2]])
+    assert graph.engine == "onnxruntime CPUExecutionProvider"
+
+
+def test_unknown_devices_are_refused_with_the_names() -> None:
+    with pytest.raises(MerEdgeError, match="--device tpu: no such device; choose from cpu, cuda"):
+        open_backend("tpu")
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_threads_start_at_one(threads: int) -> None:
+    with pytest.raises(MerEdgeError, match=f"--threads {threads}: expected at least 1"):
+        open_backend("cpu", threads)
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(),
+    reason="this onnxruntime has CUDA",
+)
+def test_cuda_is_an_error_where_the_package_has_none() -> None:
+    with pytest.raises(MerEdgeError, match=r"--device cuda: .* offers .*CPUExecutionProvider"):
+        open_backend("cuda")
+
+
+def test_cuda_is_an_error_where_the_session_comes_without_it(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package claims CUDA, the session comes up on the CPU: what a missing cuDNN looks like."""
+    claimed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: claimed)
+    real = onnxruntime.InferenceSession
+
+    def without_cuda(path: str, options: object, providers: list[str]) -> object:
+        assert providers == ["CUDAExecutionProvider"]
+        return real(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", without_cuda)
+    backend = open_backend("cuda")
+    with pytest.raises(MerEdgeError, match=r"asked for CUDA.*, the session runs on CPU"):
+        backend.load(bundle.graph_path("text"), bundle.manifest.graphs["text"])
+
+
+class FallenSession:
+    """A session that loses its provider in its first run."""
+
+    def __init__(self) -> None:
+        self.providers = ["CUDAExecutionProvider"]
+
+    def get_providers(self) -> list[str]:
+        return self.providers
+
+    def run(self, names: list[str], feeds: dict[str, object]) -> list[object]:
+        self.providers = ["CPUExecutionProvider"]
+        return [np.zeros(1)] * len(names)
+
+
+def test_a_fall_to_the_cpu_during_the_first_run_is_an_error(bundle: Bundle) -> None:
+    spec = replace(bundle.manifest.graphs["text"], inputs=[])
+    graph = OrtGraph(FallenSession(), Path("text.onnx"), spec, "CUDAExecutionProvider")
+    graph.check_provider()
+    with pytest.raises(MerEdgeError, match="the session runs on CPUExecutionProvider"):
+        graph.run({})
+
+
+def test_a_file_that_is_no_graph(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_bytes(b"not a graph")
+    with pytest.raises(MerEdgeError, match=r"text\.onnx: onnxruntime .* cannot load it") as caught:
+        OrtBackend("cpu", 1).load(tmp_path / "text.onnx", bundle.manifest.graphs["text"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_with_other_inputs_than_stated(bundle: Bundle) -> None:
+    with pytest.raises(MerEdgeError, match=r"audio\.onnx: the graph's inputs are text, waveform"):
+        OrtBackend("cpu", 1).load(bundle.graph_path("audio"), bundle.manifest.graphs["text"])
+    spec = bundle.manifest.graphs["text"]
+    spec = replace(spec, outputs=[*spec.outputs, replace(spec.outputs[0], name="tokens")])
+    with pytest.raises(MerEdgeError, match=r"text\.onnx: the graph's outputs are text; the"):
+        OrtBackend("cpu", 1).load(bundle.graph_path("text"), spec)
+
+
+def test_a_run_that_fails_names_the_shapes(bundle: Bundle) -> None:
+    spec = bundle.manifest.graphs["text"]
+    graph = OrtBackend("cpu", 1).load(bundle.graph_path("text"), spec)
+    feeds = {"input_ids": np.zeros((1, 3)), "attention_mask": np.zeros((1, 4))}
+    with pytest.raises(MerEdgeError, match=r"failed on input_ids \(1, 3\), attention_mask \(1, 4"):
+        graph.run(feeds)
+
+
+def test_two_packages_in_one_folder_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = {"onnxruntime": "1.23.0", "onnxruntime-gpu": "1.22.0"}
+    monkeypatch.setattr(engines, "installed_onnxruntimes", lambda: both)
+    with pytest.raises(MerEdgeError, match="pip uninstall onnxruntime onnxruntime-gpu") as caught:
+        open_backend("cpu")
+    assert "onnxruntime 1.23.0 and onnxruntime-gpu 1.22.0" in str(caught.value)
+
+
+def test_installed_packages_come_from_their_metadata() -> None:
+    assert engines.installed_onnxruntimes() == {"onnxruntime": onnxruntime.__version__}
+    assert engines.conflict({"onnxruntime": "1.23.0"}) is None
+    assert engines.conflict({}) is None
+
+
+@pytest.mark.parametrize(("device", "extra"), [("cpu", "cpu"), ("cuda", "gpu")])
+def test_a_missing_package_is_told_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, device: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'mer-edge\[{extra}\]'"):
+        open_backend(device)
+
+
+def test_a_restricted_process_gets_its_own_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from runtime import ort
+
+    monkeypatch.setattr(ort.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(ort.os, "sched_getaffinity", lambda pid: {3, 5, 9}, raising=False)
+    assert ort._default_threads() == 3
+    monkeypatch.setattr(ort.os, "cpu_count", lambda: 3)
+    assert ort._default_threads() == 0
