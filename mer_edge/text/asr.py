@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError, MissingExtraError
-from mer_edge.segments import SAMPLE_RATE_HZ
-from mer_edge.text.cues import Utterance
 from mer_edge.text.utf8 import has_words
 
 BEAM_SIZE = 5
 """Whisper's own default: hypotheses kept while decoding; 1 is faster and a little worse."""
-
-PAUSE_S = 1.0
-"""Time between two words, as Whisper aligns them, that makes them two utterances."""
 
 _MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
 _VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
 
 
 def transcribe(model_dir: Path, waveform: NDArray[np.float32]) -> str:
-    """The words in a waveform, empty where nobody speaks.
+    """The words in a waveform, empty where nobody speaks; the same words every time.
 
     Args:
         model_dir: a Whisper model in CTranslate2's layout.
@@ -36,57 +30,20 @@ def transcribe(model_dir: Path, waveform: NDArray[np.float32]) -> str:
         MerEdgeError: ``model_dir`` holds no such model.
         MissingExtraError: faster-whisper is not installed.
     """
-    return " ".join(utterance.text for utterance in transcribe_utterances(model_dir, waveform))
-
-
-def transcribe_utterances(model_dir: Path, waveform: NDArray[np.float32]) -> list[Utterance]:
-    """As :func:`transcribe`, with the times of each phrase; none overlap."""
     model = open_model(model_dir)
     if not waveform.size:
-        return []
+        return ""
     # One temperature: Whisper's fall-back to higher ones draws at random. The voice activity
-    # filter (its model is inside faster-whisper) keeps silence and noise from becoming words; it
-    # hides pauses from Whisper, so that only the times of words tell where one was.
+    # filter (its model is inside faster-whisper) keeps silence and noise from becoming words.
     segments, _ = model.transcribe(
         np.ascontiguousarray(waveform, dtype=np.float32),
         beam_size=BEAM_SIZE,
         temperature=0.0,
         condition_on_previous_text=False,
         vad_filter=True,
-        word_timestamps=True,
     )
-    phrases = [phrase for segment in segments for phrase in _split_at_pauses(segment.words or [])]
-    return _in_order(phrases, end_s=waveform.size / SAMPLE_RATE_HZ)
-
-
-def _split_at_pauses(words: Iterable[Any]) -> list[Utterance]:
-    phrases: list[Utterance] = []
-    for word in words:
-        if phrases and word.start - phrases[-1].end_s < PAUSE_S:
-            said = phrases.pop()
-            phrases.append(Utterance(said.start_s, float(word.end), said.text + word.word))
-        else:
-            phrases.append(Utterance(float(word.start), float(word.end), word.word))
-    return phrases
-
-
-def _in_order(phrases: Iterable[Utterance], end_s: float) -> list[Utterance]:
-    """Phrases with words, cut where they overlap; one that has no time left joins the last."""
-    utterances: list[Utterance] = []
-    for phrase in phrases:
-        if not has_words(phrase.text):
-            continue
-        text = " ".join(phrase.text.split())
-        last = utterances[-1] if utterances else None
-        start = max(phrase.start_s, last.end_s if last else 0.0)
-        end = min(phrase.end_s, end_s)
-        if end > start:
-            utterances.append(Utterance(start, end, text))
-        elif last:
-            utterances[-1] = Utterance(last.start_s, last.end_s, f"{last.text} {text}")
-        else:
-            utterances.append(Utterance(0.0, end_s, text))
-    return utterances
+    text = " ".join(" ".join(segment.text for segment in segments).split())
+    return text if has_words(text) else ""
 
 
 def open_model(model_dir: Path) -> Any:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 TEXT_SUFFIXES = (*SUBTITLE_SUFFIXES, ".txt")
 """In the order in which they are looked for beside a clip."""
 
-LONG_S = 28.8
-"""Speech longer than a clip's longest window gets its times from the transcription too."""
-
 
 @dataclass(frozen=True)
 class TextOptions:
@@ -71,7 +68,8 @@ class TextFound:
     utterances: tuple[Utterance, ...] | None
     """What is said when, sorted, without overlaps; None where no times are known."""
     origin: str
-    """``--text``, a file's name, ``embedded subtitles``, ``asr`` or ``none``."""
+    """``--text``, a file's name, ``embedded subtitles``, ``asr``, ``asr (no speech found)``,
+    ``asr (no sound)`` or ``none``."""
 
 
 def find_text(
@@ -85,8 +83,8 @@ def find_text(
     only one in a directory of frames); then a subtitle stream inside the file.
 
     Args:
-        waveform: gives the whole sound, 16 kHz mono, shape (samples,), for transcription; None
-            without sound.
+        waveform: gives the sound to transcribe, 16 kHz mono, shape (samples,); None without
+            sound.
 
     Raises:
         MerEdgeError: the text is empty, or the file or model it should come from is not usable.
@@ -148,16 +146,10 @@ def _text_in(frames: Path) -> Path | None:
 
 
 def _transcribed(model_dir: Path, waveform: Callable[[], NDArray[np.float32]] | None) -> TextFound:
-    from mer_edge.segments import SAMPLE_RATE_HZ
-    from mer_edge.text.asr import open_model, transcribe_utterances
+    from mer_edge.text.asr import open_model, transcribe
 
     if waveform is None:
         open_model(model_dir)  # a wrong --asr is an error for silent clips too
         return TextFound(None, None, "asr (no sound)")
-    sound = waveform()
-    utterances = transcribe_utterances(model_dir, sound)
-    if not utterances:
-        return TextFound(None, None, "asr (no speech found)")
-    if sound.size > LONG_S * SAMPLE_RATE_HZ:
-        return TextFound(None, tuple(utterances), "asr")
-    return TextFound(" ".join(utterance.text for utterance in utterances), None, "asr")
+    text = transcribe(model_dir, waveform())
+    return TextFound(text, None, "asr") if text else TextFound(None, None, "asr (no speech found)")
