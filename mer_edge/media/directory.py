@@ -65,7 +65,7 @@ def _files(directory: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sorts digits by their value: ``a2 < a10``.
 
     >>> sorted(["a10.jpg", "a2.jpg", "a1.jpg"], key=natural_key)
@@ -73,7 +73,8 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     """
     # [0-9] rather than \d: int() does not read every Unicode digit.
     parts = re.split(r"([0-9]+)", name.casefold())
-    return [(0, int(part), part) if i % 2 else (1, 0, part) for i, part in enumerate(parts)]
+    key = [(0, int(part), "") if i % 2 else (1, 0, part) for i, part in enumerate(parts)]
+    return key, name
 
 
 def check_frame_rate(frame_rate_hz: float) -> None:
@@ -138,7 +139,12 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise MerEdgeError(f"{path}: the image cannot be read: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    log = cv2.utils.logging  # OpenCV's log would stand beside the one error line of ours.
+    level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    finally:
+        log.setLogLevel(level)
     if image is None:
         raise MerEdgeError(
             f"{path}: found {len(data)} bytes that are not an image; expected a frame as jpg, "

@@ -95,7 +95,8 @@ def scan_media(path: Path) -> Scan:
         )
     if declaring and declared_s is not None:
         declared_s = max(declared_s, scan.duration_s / share_present(path))
-        _check_delivered(path, declared_s, scan.duration_s)
+        # Matroska declares the time of the end, others the length: the larger one is compared.
+        _check_delivered(path, declared_s, scan.duration_s + max(0.0, scan.origin_s))
     return scan
 
 

@@ -164,7 +164,13 @@ class _Run:
 
     def __init__(self, frame: Any, start: int) -> None:
         self._kind = _kind(frame)
-        self._graph = _resampler(frame)
+        self._channels = 1
+        try:
+            self._graph = _resampler(frame, mix=True)
+        except (av.FFmpegError, ValueError):
+            # FFmpeg mixes no layout that it has no name for, such as 9 channels of a mixer.
+            self._graph = _resampler(frame, mix=False)
+            self._channels = frame.layout.nb_channels
         self._start = start
         self._end = start
         self._frames_s = 0.0
@@ -191,10 +197,10 @@ class _Run:
     def _pull(self) -> Iterator[_Chunk]:
         while True:
             try:
-                samples = self._graph.pull().to_ndarray().reshape(-1)
+                values = self._graph.pull().to_ndarray().reshape(-1, self._channels)
             except (av.BlockingIOError, av.EOFError):
                 return
-            chunk = _Chunk(self._end, samples)
+            chunk = _Chunk(self._end, values.mean(axis=1, dtype=np.float32))
             self._end = chunk.end
             yield chunk
 
@@ -203,8 +209,8 @@ def _kind(frame: Any) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _resampler(frame: Any) -> Any:
-    """A filter graph that mixes down and resamples frames like ``frame`` to 16 kHz mono float.
+def _resampler(frame: Any, mix: bool) -> Any:
+    """A filter graph that resamples frames like ``frame`` to 16 kHz float, and mixes them to mono.
 
     ``rematrix_maxval=1`` scales the mix so that full scale stays full scale: without it FFmpeg
     adds the channels of float sound up and a stereo voice would come out 3 dB louder than mono.
@@ -216,9 +222,8 @@ def _resampler(frame: Any) -> Any:
         layout=frame.layout.name,
         time_base=frame.time_base,
     )
-    resample = graph.add(
-        "aresample", f"{SAMPLE_RATE_HZ}:out_sample_fmt=flt:out_chlayout=mono:rematrix_maxval=1.0"
-    )
+    mixing = ":out_chlayout=mono:rematrix_maxval=1.0" if mix else ""
+    resample = graph.add("aresample", f"{SAMPLE_RATE_HZ}:out_sample_fmt=flt{mixing}")
     sink = graph.add("abuffersink")
     source.link_to(resample)
     resample.link_to(sink)

@@ -1,0 +1,302 @@
+"""Files that are not media, or only a part of it: one clear sentence, quickly, and no noise."""
+
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.media.riff import share_present
+from mer_edge.media.scan import scan_media
+from mer_edge.media.source import open_media
+from tests.media_files import Picture, Voice, damage, declare_duration, write_media
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict[str, Path]:
+    """Ten seconds in several containers; their picture is noise, so that their size is real."""
+    folder = tmp_path_factory.mktemp("whole")
+    frames = np.random.default_rng(0).integers(0, 256, (8, 60, 80, 3)).astype(np.uint8)
+    picture = Picture(size=(80, 60), frames=250, draw=lambda n, t, size: frames[n % 8])
+    voice = Voice(duration_s=10)
+    made = {
+        "mp4": write_media(folder / "a.mp4", picture, voice),
+        "faststart": write_media(
+            folder / "fast.mp4", picture, voice, options={"movflags": "faststart"}
+        ),
+        "mkv": write_media(folder / "a.mkv", picture, Voice("flac", duration_s=10)),
+        "avi": write_media(
+            folder / "a.avi",
+            Picture("mpeg4", (80, 60), 250, draw=picture.draw),
+            Voice("libmp3lame", duration_s=10),
+        ),
+    }
+    for suffix, codec in (("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "libmp3lame")):
+        made[suffix] = write_media(folder / f"a.{suffix}", None, Voice(codec, duration_s=10))
+    return made
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(MerEdgeError) as caught:
+        scan_media(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert "expected" in message
+    return message
+
+
+def test_zero_bytes(tmp_path):
+    path = tmp_path / "zero.mp4"
+    path.touch()
+    assert "empty (0 bytes)" in refused(path)
+
+
+def test_missing_file(tmp_path):
+    assert "no such file" in refused(tmp_path / "missing.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("noise.mp4", np.random.default_rng(0).integers(0, 256, 60_000).astype(np.uint8).tobytes()),
+        ("words.mp4", b"Not a video at all.\n" * 50),
+        ("words.txt", b"Not a video at all.\n" * 50),
+        ("cues.srt", b"1\n00:00:00,000 --> 00:00:01,000\nHi\n\n"),
+        ("list.mp4", b"ffconcat version 1.0\nfile a.mp4\n"),
+        ("list.m3u8", b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"),
+    ],
+)
+def test_not_a_media_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    assert "expected a media file" in refused(tmp_path / name)
+
+
+def test_something_that_is_no_file():
+    assert "neither a file nor a directory" in refused(Path("/dev/null"))
+
+
+def test_no_permission(tmp_path, monkeypatch):
+    """Tests may run as root, who may read everything: FFmpeg's refusal is simulated."""
+    path = write_media(tmp_path / "a.wav", None, Voice("pcm_s16le"))
+
+    def refuse(*_args, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(av, "open", refuse)
+    message = refused(path)
+    assert "permission denied" in message
+    assert "chmod +r" in message
+
+
+def cut(whole: Path, tmp_path: Path, share: float) -> Path:
+    path = tmp_path / f"cut{whole.suffix}"
+    data = whole.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+def test_an_mp4_cut_before_its_index(whole, tmp_path):
+    assert "without a readable index ('moov')" in refused(cut(whole["mp4"], tmp_path, 0.9))
+
+
+@pytest.mark.parametrize("kind", ["faststart", "mkv", "avi", "wav", "flac"])
+def test_a_container_that_breaks_its_promise(whole, tmp_path, kind):
+    message = refused(cut(whole[kind], tmp_path, 0.6))
+    found_s, declared_s = map(float, re.findall(r"([\d.]+) s\b", message))
+    assert found_s == pytest.approx(6, abs=0.6)
+    assert declared_s == pytest.approx(10, abs=0.6)
+
+
+@pytest.mark.parametrize("kind", ["faststart", "mkv", "avi", "wav", "flac", "mp3"])
+def test_a_little_missing_at_the_end_is_borne(whole, tmp_path, kind):
+    scan = scan_media(cut(whole[kind], tmp_path, 0.95))
+    assert scan.duration_s == pytest.approx(9.5, abs=0.4)
+
+
+def test_a_format_that_promises_nothing_may_end_anywhere(whole, tmp_path):
+    scan = scan_media(cut(whole["mp3"], tmp_path, 0.5))
+    assert scan.duration_s == pytest.approx(5, abs=0.2)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "faststart", "mkv", "avi", "wav", "flac", "mp3"])
+def test_whole_files_are_whole(whole, kind):
+    scan = scan_media(whole[kind])
+    assert scan.duration_s == pytest.approx(10, abs=0.06)
+    assert scan.origin_s == pytest.approx(0, abs=0.03)
+
+
+@settings(max_examples=25, deadline=None)
+@given(share=st.floats(0, 1), kind=st.sampled_from(["mp4", "faststart", "mkv", "avi", "wav"]))
+def test_a_file_cut_anywhere_is_read_or_refused(whole, tmp_path_factory, share, kind):
+    path = cut(whole[kind], tmp_path_factory.mktemp("cut"), share)
+    try:
+        scan = scan_media(path)
+    except MerEdgeError:
+        return
+    assert scan.duration_s >= 8.9
+
+
+@settings(max_examples=12, deadline=None)
+@given(start=st.floats(0, 1), length=st.floats(0, 0.3), seed=st.integers(0, 99))
+def test_noise_anywhere_is_borne_or_refused(whole, tmp_path_factory, start, length, seed):
+    """Nothing but a MerEdgeError, and nothing that is not a number."""
+    path = tmp_path_factory.mktemp("noise") / "a.mp4"
+    shutil.copy(whole["mp4"], path)
+    damage(path, start, min(1.0, start + length), seed)
+    try:
+        with open_media(path) as media:
+            if media.sound is not None:
+                assert np.isfinite(media.sound.read(0, min(12.0, media.duration_s)).samples).all()
+            if media.frames is not None:
+                [media.frames.picture_at(i / 2) for i in range(20)]
+    except MerEdgeError:
+        pass
+
+
+def test_ten_hours_in_the_header(whole, tmp_path):
+    """The movie header of an mp4 is contradicted by its sample table: the table is believed."""
+    path = tmp_path / "long.mp4"
+    shutil.copy(whole["mp4"], path)
+    declare_duration(path, 36_000)
+    began = time.perf_counter()
+    assert scan_media(path).duration_s == pytest.approx(10, abs=0.05)
+    assert time.perf_counter() - began < 1
+
+
+def test_ten_hours_in_a_header_that_promises(whole, tmp_path):
+    data = bytearray(whole["wav"].read_bytes())
+    position = data.find(b"data") + 4
+    declared = 36_000 * 16_000 * 2  # The rate of the file is 48 kHz: 3.3 hours.
+    data[position : position + 4] = struct.pack("<I", declared)
+    (tmp_path / "long.wav").write_bytes(data)
+    message = refused(tmp_path / "long.wav")
+    assert "found 10.0 s of media where its header declares 11999" in message
+
+    data = bytearray(whole["mkv"].read_bytes())
+    position = data.find(b"\x44\x89\x88") + 3  # Duration, a float of 8 bytes, in ms.
+    (duration_ms,) = struct.unpack(">d", data[position : position + 8])
+    assert duration_ms == pytest.approx(10_000, abs=50)
+    data[position : position + 8] = struct.pack(">d", 36_000_000.0)
+    (tmp_path / "long.mkv").write_bytes(data)
+    assert "found 10.0 s of media where its header declares 36000.0 s" in refused(
+        tmp_path / "long.mkv"
+    )
+
+
+def test_a_recorder_that_could_not_write_the_size(whole, tmp_path):
+    for size in (0xFFFFFFFF, 0x7FFFFFFF - 44, 0x80000000):
+        data = bytearray(whole["wav"].read_bytes())
+        data[4:8] = struct.pack("<I", size)
+        position = data.find(b"data") + 4
+        data[position : position + 4] = struct.pack("<I", size)
+        path = tmp_path / "stream.wav"
+        path.write_bytes(data)
+        assert share_present(path) == 1.0
+        assert scan_media(path).duration_s == pytest.approx(10, abs=0.01)
+
+
+def test_sound_of_length_zero(tmp_path):
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+    assert "of length 0" in refused(path)
+
+
+def test_only_subtitles(tmp_path):
+    path = write_media(tmp_path / "a.mkv", cues=[(0, 1, "Hello")])
+    assert "no stream to decode; found subtitle" in refused(path)
+
+
+def test_an_unknown_codec(tmp_path):
+    both = write_media(tmp_path / "a.mkv", Picture(codec="mpeg4"), Voice("flac"))
+    data = both.read_bytes()
+    unknown = data.replace(b"V_MPEG4/ISO/ASP", b"V_QQQQQ/QQQ/QQQ")
+    both.write_bytes(unknown)
+    scan = scan_media(both)
+    assert scan.video is None
+    assert scan.audio is not None
+    assert scan.notes == ("The video stream is left out: its codec has no decoder here.",)
+    both.write_bytes(unknown.replace(b"A_FLAC", b"A_QQQQ"))
+    assert "video in a codec without a decoder here, audio in a codec without" in refused(both)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 400), (400, 18)])
+def test_a_picture_smaller_than_a_face(tmp_path, size):
+    path = write_media(
+        tmp_path / "a.mkv", Picture("ffv1", size, pixel_format="bgr0"), Voice("flac")
+    )
+    message = refused(path)
+    assert f"found a video of {size[0]} x {size[1]} pixels" in message
+
+
+def test_a_video_stream_without_a_frame(tmp_path):
+    """An mkv that announces a video and holds sound alone."""
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        audio = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), "s16", "mono")
+        frame.sample_rate = 16_000
+        container.mux(audio.encode(frame))
+    assert "video stream (mpeg4) without a frame" in refused(path)
+
+
+def test_a_cover_picture_is_no_video(tmp_path):
+    path = write_media(tmp_path / "a.mp3", None, Voice("libmp3lame"))
+    ok_jpeg = write_media(tmp_path / "cover.mjpeg", Picture("mjpeg", frames=1)).read_bytes()
+    body = b"\x00image/jpeg\x00\x03\x00" + ok_jpeg
+    frame = b"APIC" + struct.pack(">I", len(body)) + b"\x00\x00" + body
+    size = bytes((len(frame) >> shift) & 0x7F for shift in (21, 14, 7, 0))
+    data = path.read_bytes()
+    if data[:3] == b"ID3":
+        data = data[10 + sum(data[6 + i] << (21 - 7 * i) for i in range(4)) :]
+    path.write_bytes(b"ID3\x03\x00\x00" + size + frame + data)
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["audio", "video"]
+    scan = scan_media(path)
+    assert scan.video is None
+    assert scan.duration_s == pytest.approx(1, abs=0.06)
+
+
+def test_ffmpeg_keeps_silent(whole, tmp_path):
+    """Neither FFmpeg nor OpenCV writes on stderr, whatever they are given."""
+    broken = tmp_path / "broken.mp4"
+    shutil.copy(whole["mp4"], broken)
+    damage(broken, 0.3, 0.5)
+    (tmp_path / "frames").mkdir()
+    image = write_media(tmp_path / "one.mjpeg", Picture("mjpeg", frames=1)).read_bytes()
+    (tmp_path / "frames" / "1.jpg").write_bytes(image[: len(image) // 2])
+    (tmp_path / "frames" / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    paths = [broken, cut(whole["mp4"], tmp_path, 0.5), tmp_path / "frames"]
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mer_edge.errors import MerEdgeError\n"
+        "from mer_edge.media.source import open_media\n"
+        "for name in sys.argv[1:]:\n"
+        "    for time_s in (0.0, 0.05):\n"
+        "        try:\n"
+        "            with open_media(Path(name)) as media:\n"
+        "                media.frames.picture_at(time_s)\n"
+        "                media.sound and media.sound.read(0, 10)\n"
+        "        except MerEdgeError as error:\n"
+        "            print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, paths)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert "moov" in done.stdout
+    assert "2.png: found 108 bytes that are not an image" in done.stdout
