@@ -4,20 +4,22 @@ Constants (Hershey et al. 2017; the released ``vggish_params.py``): 16 kHz, peri
 25 ms (400 samples) every 10 ms (160), FFT of 512 without centre padding, magnitude, 64 HTK mel
 bands from 125 to 7500 Hz, natural logarithm of (mel + 0.01); 96 frames make an example.
 
-The DFT is a matrix product in two steps (Cooley and Tukey), 512 = 32 x 16, with
-n = 16 a + b and k = c + 32 d:
+Framing and DFT are one convolution and one batched matrix product (Cooley and Tukey's two steps),
+512 = 32 x 16, with n = 16 a + b and k = c + 32 d:
 
     X[c + 32 d] = sum_b W16^(b d) W512^(b c) sum_a W32^(a c) x[16 a + b]
 
-which takes a fifth of the multiplications of the direct product and 70 kB of constants instead of
-820 kB. Every operator in it (slice, concatenation, matrix product, square root, logarithm) exists
-in every inference engine.
+The inner sum is a convolution of stride 10 over the waveform's 16 phases b. Against the direct
+product with a 400 x 512 basis that is a fifth of the multiplications, about half the time in ONNX
+Runtime and 170 kB of constants instead of 820 kB. Its rounding is that of an fp32 FFT. Every
+operator (convolution, matrix product, square root, logarithm) exists in every inference engine.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -35,12 +37,13 @@ LOG_OFFSET = 0.01
 FRAMES = (SEGMENT_SAMPLES - WINDOW_SAMPLES) // HOP_SAMPLES + 1
 """96 frames an example."""
 
-_BLOCK = 80
-"""The greatest common divisor of window and hop: a frame is 5 blocks, the next starts 2 later."""
-_ROWS = WINDOW_SAMPLES // 16
-"""25: the values of a for which the window is not zero."""
-_BINS = FFT_SIZE // 2
-"""256: every frequency but the Nyquist one, which lies above the highest mel band."""
+_PHASES = 16
+"""b; 16 divides window and hop, so a frame is 25 rows of 16 samples and the next is 10 rows on."""
+_ROWS = WINDOW_SAMPLES // _PHASES
+_FIRST = 32
+"""c"""
+_SECOND = 8
+"""d: half of 16, for the frequencies below the Nyquist one, which is above the mel bands."""
 
 
 class LogMel(nn.Module):
@@ -49,38 +52,29 @@ class LogMel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         for name, constant in (
-            ("window", periodic_hann(WINDOW_SAMPLES)),
             ("first_step", _first_step()),
             ("second_step", _second_step()),
-            ("mel_matrix", mel_matrix()[:_BINS]),
+            ("mel_bands", _mel_bands()),
         ):
             tensor = torch.from_numpy(constant.astype(np.float32))
             self.register_buffer(name, tensor, persistent=False)
-        self.window: Tensor
         self.first_step: Tensor
         self.second_step: Tensor
-        self.mel_matrix: Tensor
+        self.mel_bands: Tensor
 
     def forward(self, waveform: Tensor) -> Tensor:
-        frames = _frames(waveform) * self.window  # (S, 96, 400)
-        rows = frames.reshape(-1, FRAMES, _ROWS, 16).transpose(2, 3)  # (S, 96, b 16, a 25)
-        partial = torch.matmul(rows, self.first_step)  # (S, 96, b 16, 2 c 64)
-        partial = partial.reshape(-1, FRAMES, 16, 2, 32).permute(0, 4, 1, 3, 2)
-        partial = partial.reshape(-1, 32, FRAMES, 32)  # (S, c 32, 96, [re b, im b])
-        spectrum = torch.matmul(partial, self.second_step)  # (S, c 32, 96, [re d 8, im d 8])
+        phases = waveform.reshape(-1, SEGMENT_SAMPLES // _PHASES, _PHASES).transpose(1, 2)
+        partial = F.conv1d(  # (S, b 16 x [re c 32, im c 32], 96)
+            phases, self.first_step, stride=HOP_SAMPLES // _PHASES, groups=_PHASES
+        )
+        partial = partial.reshape(-1, _PHASES, 2, _FIRST, FRAMES).permute(0, 3, 1, 2, 4)
+        partial = partial.reshape(-1, _FIRST, 2 * _PHASES, FRAMES)  # (S, c, b x [re, im], 96)
+        spectrum = torch.matmul(self.second_step, partial)  # (S, c, [re d 8, im d 8], 96)
         squares = spectrum * spectrum
-        magnitude = torch.sqrt(squares[..., :8] + squares[..., 8:])  # (S, c, 96, d)
-        magnitude = magnitude.permute(0, 2, 3, 1).reshape(-1, FRAMES, _BINS)  # bin = 32 d + c
-        return torch.log(torch.matmul(magnitude, self.mel_matrix) + LOG_OFFSET)
-
-
-def _frames(waveform: Tensor) -> Tensor:
-    """(S, 15600) -> overlapping frames (S, 96, 400), out of five strided slices of blocks."""
-    blocks = waveform.reshape(-1, SEGMENT_SAMPLES // _BLOCK, _BLOCK)  # (S, 195, 80)
-    stride = HOP_SAMPLES // _BLOCK
-    span = stride * (FRAMES - 1) + 1
-    pieces = [blocks[:, i : i + span : stride] for i in range(WINDOW_SAMPLES // _BLOCK)]
-    return torch.cat(pieces, dim=-1)
+        magnitude = torch.sqrt(squares[:, :, :_SECOND] + squares[:, :, _SECOND:])
+        magnitude = magnitude.reshape(-1, _FIRST * _SECOND, FRAMES)  # (S, c x d, 96)
+        mel = torch.matmul(self.mel_bands, magnitude)  # (S, 64, 96)
+        return torch.log(mel + LOG_OFFSET).transpose(1, 2)
 
 
 def periodic_hann(size: int) -> NDArray[np.float64]:
@@ -89,19 +83,28 @@ def periodic_hann(size: int) -> NDArray[np.float64]:
 
 
 def _first_step() -> NDArray[np.float64]:
-    """W32^(a c) for a < 25: (25, 64), the real parts of the 32 c, then the imaginary ones."""
-    angles = -2 * np.pi * np.outer(np.arange(_ROWS), np.arange(32)) / 32
-    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    """Window times W32^(a c) as a grouped kernel: (b 16 x [re c, im c] 64, 1, a 25)."""
+    window = periodic_hann(WINDOW_SAMPLES).reshape(_ROWS, _PHASES).T  # (b, a)
+    angles = -2 * np.pi * np.outer(np.arange(_FIRST), np.arange(_ROWS)) / _FIRST  # (c, a)
+    turns = np.concatenate([np.cos(angles), np.sin(angles)])  # ([re c, im c], a)
+    kernel = window[:, None, :] * turns[None, :, :]
+    return kernel.reshape(-1, 1, _ROWS)
 
 
 def _second_step() -> NDArray[np.float64]:
-    """W16^(b d) W512^(b c) as real matrices: (c 32, [re b, im b] 32, [re d, im d] 16)."""
-    b, d, c = np.arange(16), np.arange(8), np.arange(32)
-    turns = b[None, :, None] * (c[:, None, None] / FFT_SIZE + d[None, None, :] / 16)
-    cosine, sine = np.cos(-2 * np.pi * turns), np.sin(-2 * np.pi * turns)
-    from_real = np.concatenate([cosine, sine], axis=2)
-    from_imaginary = np.concatenate([-sine, cosine], axis=2)
-    return np.concatenate([from_real, from_imaginary], axis=1)
+    """W16^(b d) W512^(b c) as real matrices: (c 32, [re d, im d] 16, b x [re, im] 32)."""
+    c, d, b = np.arange(_FIRST), np.arange(_SECOND), np.arange(_PHASES)
+    turns = (c[:, None, None] / FFT_SIZE + d[None, :, None] / _PHASES) * b[None, None, :]
+    cosine, sine = np.cos(-2 * np.pi * turns), np.sin(-2 * np.pi * turns)  # (c, d, b)
+    to_real = np.stack([cosine, -sine], axis=3)  # (c, d, b, [re, im])
+    to_imaginary = np.stack([sine, cosine], axis=3)
+    return np.concatenate([to_real, to_imaginary], axis=1).reshape(_FIRST, 2 * _SECOND, -1)
+
+
+def _mel_bands() -> NDArray[np.float64]:
+    """The mel filters for frequencies in the order of the two steps: (64, c 32 x d 8)."""
+    below_nyquist = mel_matrix()[: _FIRST * _SECOND].reshape(_SECOND, _FIRST, MEL_BANDS)
+    return below_nyquist.transpose(2, 1, 0).reshape(MEL_BANDS, -1)
 
 
 def mel_matrix() -> NDArray[np.float64]:
@@ -115,11 +118,12 @@ def mel_matrix() -> NDArray[np.float64]:
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     rising = (bins_mel - lower) / (centre - lower)
     falling = (upper - bins_mel) / (upper - centre)
-    matrix = np.maximum(0.0, np.minimum(rising, falling))
+    matrix: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
     matrix[0] = 0.0
     return matrix
 
 
 def hertz_to_mel(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
     """The HTK mel scale with VGGish's constants."""
-    return 1127.0 * np.log1p(frequency_hz / 700.0)
+    mel: NDArray[np.float64] = 1127.0 * np.log1p(frequency_hz / 700.0)
+    return mel

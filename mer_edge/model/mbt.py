@@ -101,7 +101,8 @@ class MultiHeadAttention(nn.Module):
         if mask is not None:
             scores = scores.masked_fill((~mask)[:, None, None, :], MASKED_SCORE)
         mixed = torch.matmul(torch.softmax(scores, dim=-1), v)
-        return self.dropout(self.output(mixed.transpose(1, 2).flatten(2)))
+        attended: Tensor = self.dropout(self.output(mixed.transpose(1, 2).flatten(2)))
+        return attended
 
     def _split(self, x: Tensor) -> Tensor:
         return x.reshape(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)

@@ -86,11 +86,13 @@ class MerModel(nn.Module):
 
     def encode_audio(self, waveform: Tensor, text: TextGuide | Tensor) -> Tensor:
         """S segments (S, 15600) and the text of their clips -> (S, a)."""
-        return self.vggish(waveform, _guide(text))
+        features: Tensor = self.vggish(waveform, _guide(text))
+        return features
 
     def encode_visual(self, faces: Tensor, text: TextGuide | Tensor) -> Tensor:
         """S faces (S, 224, 224, 3) uint8 and the text of their clips -> (S, v)."""
-        return self.resnet(faces, _guide(text))
+        features: Tensor = self.resnet(faces, _guide(text))
+        return features
 
     def fuse(
         self,
@@ -102,10 +104,11 @@ class MerModel(nn.Module):
         text_mask: Tensor,
     ) -> Fused:
         """See :meth:`FusionHead.forward`; ``text`` holds ``absent_text`` where there is none."""
-        return self.fusion(audio, visual, text, audio_mask, visual_mask, text_mask)
+        fused: Fused = self.fusion(audio, visual, text, audio_mask, visual_mask, text_mask)
+        return fused
 
     def forward(self, batch: ModelBatch) -> Fused:
-        """Decide on B clips; only what is present is computed, so BatchNorm sees only real faces."""
+        """Decide on B clips; only what is there is computed, so BatchNorm sees real faces only."""
         text = self._text_or_absent(batch)
         audio_mask, visual_mask = batch.audio_mask, batch.visual_mask
         audio = text.vector.new_zeros(*audio_mask.shape, self.config.audio.embedding_size)

@@ -84,7 +84,8 @@ class SemanticEnhancement(nn.Module):
     def _key_update(self, text: TextGuide) -> Tensor:
         """Conv_o(E) of shape (S, 1, C): the softmax over the only key is 1."""
         assert text.vector is not None
-        return self.conv_o(self.conv_v(text.vector)).unsqueeze(1)
+        update: Tensor = self.conv_o(self.conv_v(text.vector))
+        return update.unsqueeze(1)
 
     def _tokens_update(self, features: Tensor, text: TextGuide) -> Tensor:
         """Conv_o(E) of shape (S, HW, C), the softmax over the tokens of the text.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel
 from transformers.utils import logging as transformers_logging
@@ -42,9 +43,12 @@ class TextEncoder(nn.Module):
         """A row whose mask is all 0 gives finite values that mean nothing."""
         # The mask in its final, additive form: transformers then adds nothing that depends on
         # the data or on the version, and the constant fits into fp16.
-        hidden = (1 - attention_mask).to(self.bert.embeddings.word_embeddings.weight.dtype)
-        mask = (hidden * MASKED_SCORE)[:, None, None, :]
-        return self.bert(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        padding = (1 - attention_mask).to(self.bert.embeddings.word_embeddings.weight.dtype)
+        mask = (padding * MASKED_SCORE)[:, None, None, :]
+        first_type = torch.zeros_like(input_ids)
+        output = self.bert(input_ids=input_ids, attention_mask=mask, token_type_ids=first_type)
+        hidden_states: Tensor = output.last_hidden_state
+        return hidden_states
 
 
 def load_text_encoder(source: str | Path) -> LoadedText:
@@ -116,7 +120,8 @@ def _tokenizer_json(source: str | Path, tokenizer: Any, sizes: TextSizes) -> str
         )
     backend.no_truncation()
     backend.no_padding()
-    return backend.to_str()
+    tokenizer_json: str = backend.to_str()
+    return tokenizer_json
 
 
 @contextmanager

@@ -46,16 +46,18 @@ class Vggish(nn.Module):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def group(self, number: int) -> nn.Sequential:
         """Convolution group 1 to 4, its max pool included; the layers are shared, not copied."""
         ends = (*_GROUP_STARTS[1:], len(self.features))
-        return self.features[_GROUP_STARTS[number - 1] : ends[number - 1]]
+        return nn.Sequential(*self.features[_GROUP_STARTS[number - 1] : ends[number - 1]])
 
     def embed(self, feature_map: Tensor) -> Tensor:
         """Map of group 4 (S, C, 6, 4) -> (S, embedding_size); channels come last when flattened."""
-        return self.embeddings(feature_map.permute(0, 2, 3, 1).flatten(1))
+        embedding: Tensor = self.embeddings(feature_map.permute(0, 2, 3, 1).flatten(1))
+        return embedding
 
 
 class AudioEncoder(nn.Module):
