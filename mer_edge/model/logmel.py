@@ -87,7 +87,7 @@ def _first_step() -> NDArray[np.float64]:
     window = periodic_hann(WINDOW_SAMPLES).reshape(_ROWS, _PHASES).T  # (b, a)
     angles = -2 * np.pi * np.outer(np.arange(_FIRST), np.arange(_ROWS)) / _FIRST  # (c, a)
     turns = np.concatenate([np.cos(angles), np.sin(angles)])  # ([re c, im c], a)
-    kernel = window[:, None, :] * turns[None, :, :]
+    kernel: NDArray[np.float64] = window[:, None, :] * turns[None, :, :]
     return kernel.reshape(-1, 1, _ROWS)
 
 
@@ -103,8 +103,9 @@ def _second_step() -> NDArray[np.float64]:
 
 def _mel_bands() -> NDArray[np.float64]:
     """The mel filters for frequencies in the order of the two steps: (64, c 32 x d 8)."""
-    below_nyquist = mel_matrix()[: _FIRST * _SECOND].reshape(_SECOND, _FIRST, MEL_BANDS)
-    return below_nyquist.transpose(2, 1, 0).reshape(MEL_BANDS, -1)
+    matrix = mel_matrix()[: _FIRST * _SECOND].reshape(_SECOND, _FIRST, MEL_BANDS)
+    bands: NDArray[np.float64] = matrix.transpose(2, 1, 0).reshape(MEL_BANDS, -1)
+    return bands
 
 
 def mel_matrix() -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ class Vggish(nn.Module):
     def group(self, number: int) -> nn.Sequential:
         """Convolution group 1 to 4, its max pool included; the layers are shared, not copied."""
         ends = (*_GROUP_STARTS[1:], len(self.features))
-        return nn.Sequential(*self.features[_GROUP_STARTS[number - 1] : ends[number - 1]])
+        return nn.Sequential(*list(self.features)[_GROUP_STARTS[number - 1] : ends[number - 1]])
 
     def embed(self, feature_map: Tensor) -> Tensor:
         """Map of group 4 (S, C, 6, 4) -> (S, embedding_size); channels come last when flattened."""
