@@ -153,10 +153,13 @@ def _stream_cues(container: Any, stream: Any, origin_s: float) -> Iterator[Cue]:
     for packet in container.demux(stream):
         if packet.pts is None or not packet.size:
             continue
+        text = " ".join(plain_text(rect.dialogue.decode()) for rect in packet.decode())
+        if not has_words(text):
+            continue  # mov_text fills the pauses with these: they are not cues to a person
+        number += 1
         start_s = float(packet.pts * packet.time_base) - origin_s
         end_s = start_s + float((packet.duration or 0) * packet.time_base)
-        text = " ".join(plain_text(rect.dialogue.decode()) for rect in packet.decode())
-        # mov_text fills the pauses with empty samples: they are not cues to a person.
-        if has_words(text):
-            number += 1
+        if start_s < 0 < end_s:
+            start_s = 0.0
+        if start_s >= 0:  # else it is over before picture and sound begin
             yield Cue(number, start_s, end_s, text)

@@ -28,9 +28,10 @@ def test_every_text_codec(mux, name, codec):
 
 
 def test_times_are_on_the_clock_of_the_sound(mux):
-    path = mux("late.mkv", ("subrip", [(1500, 3000, "Hello")]), start_s=0.5)
-    (utterance,) = embedded_subtitles(path)
-    assert utterance == Utterance(pytest.approx(1.0), pytest.approx(2.5), "Hello")
+    cues = [(1000, 2000, "over before it"), (4000, 5500, "across"), (6000, 7500, "Hello")]
+    first, second = embedded_subtitles(mux("late.mkv", ("subrip", cues), start_s=5))
+    assert first == Utterance(0.0, pytest.approx(0.5), "across")
+    assert second == Utterance(pytest.approx(1.0), pytest.approx(2.5), "Hello")
 
 
 def test_the_default_stream_is_preferred_to_the_first(mux):
