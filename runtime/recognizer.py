@@ -18,8 +18,11 @@ from runtime.results import build_results, is_empty
 from runtime.texts import Texts
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mer_edge.clips import ClipOptions
-    from mer_edge.faces.face import FaceDetector
+    from mer_edge.faces.face import Face, FaceDetector
 
 
 class Recognizer:
@@ -123,12 +126,31 @@ class Recognizer:
         return load_clips(source, options, detector=self._detector(options.yunet))
 
     def _detector(self, yunet: Path | None) -> FaceDetector:
-        """One detector for all files; it is opened when the first frame comes."""
+        """One detector for all sources. The user's own file is opened, and so checked, at once."""
         if yunet not in self._detectors:
-            from mer_edge.faces.detector import open_detector
-
-            self._detectors[yunet] = open_detector(yunet)
+            self._detectors[yunet] = LazyDetector() if yunet is None else _open(yunet)
         return self._detectors[yunet]
+
+
+class LazyDetector:
+    """The default detector, opened for the first picture: sound alone does not pay for it."""
+
+    name = "mtcnn"
+
+    def __init__(self) -> None:
+        self._opened: FaceDetector | None = None
+
+    def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
+        """See ``mer_edge.faces.face.FaceDetector``."""
+        if self._opened is None:
+            self._opened = _open(None)
+        return self._opened.detect(frame_rgb)
+
+
+def _open(yunet: Path | None) -> FaceDetector:
+    from mer_edge.faces import detector
+
+    return detector.open_detector(yunet)
 
 
 def _options_for(text: str | None) -> ClipOptions:

@@ -1,0 +1,77 @@
+"""Pictures of results: drawn for real, looked at as pixels."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+
+from mer_edge import pictures
+from mer_edge.errors import MerEdgeError
+from mer_edge.pictures import check_picture, draw_result
+from mer_edge.result import ModalitySay, Result
+
+RESULT = Result(
+    source="clip.mp4",
+    start_s=0.0,
+    end_s=2.0,
+    segments=2,
+    audio_segments=2,
+    face_segments=0,
+    text="a $5 day",
+    probabilities={"happy": 0.9, "sa$d": 0.2},
+    decision=["happy"],
+    top="happy",
+    modalities={
+        "audio": ModalitySay(True, 0.6, {"happy": 0.7, "sa$d": 0.3}),
+        "visual": ModalitySay(False, 0.0, None),
+        "text": ModalitySay(True, 0.4, {"happy": 0.8, "sa$d": 0.1}),
+    },
+    timings_ms={"media": 80.0, "tokenize": 0.1, "text": 5.0, "audio": 9.0, "total": 94.1},
+    engine="onnxruntime CPUExecutionProvider",
+)
+
+
+def count(path: Path, colour: str) -> int:
+    """Pixels of a colour such as ``#2f7d4f``."""
+    picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return int((picture == wanted).all(axis=2).sum())
+
+
+def test_the_picture_shows_the_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "picture.png"
+    draw_result(RESULT, path, "clip $1, 0 to 2 s")
+    decided, undecided = count(path, pictures.DECIDED), count(path, pictures.UNDECIDED)
+    assert decided / undecided == pytest.approx(0.9 / 0.2, rel=0.05)  # bars as long as the numbers
+    audio = count(path, pictures.MODALITY_COLOURS["audio"])
+    draw_result(replace(RESULT, probabilities={"happy": 0.45, "sa$d": 0.2}), path, "half")
+    assert count(path, pictures.DECIDED) / decided == pytest.approx(0.5, rel=0.05)
+    assert count(path, pictures.MODALITY_COLOURS["audio"]) == pytest.approx(audio, rel=0.05)
+    assert [file.name for file in path.parent.iterdir()] == ["picture.png"]
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".svg"])
+def test_vector_formats(tmp_path: Path, suffix: str) -> None:
+    draw_result(RESULT, tmp_path / f"picture{suffix}", "clip")
+    assert (tmp_path / f"picture{suffix}").read_bytes()[:5] in (b"%PDF-", b"<?xml")
+
+
+def test_what_cannot_be_drawn_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MerEdgeError, match=r"the extension is '.doc'; expected one of .png, .pdf"):
+        check_picture(tmp_path / "picture.doc")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(pictures.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MerEdgeError, match="pip install 'matplotlib"):
+        check_picture(tmp_path / "picture.png")
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MerEdgeError, match="cannot write while drawing the picture"):
+        draw_result(RESULT, tmp_path / "file" / "picture.png", "clip")

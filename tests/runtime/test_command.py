@@ -1,0 +1,220 @@
+"""``mer-edge infer`` as a user runs it: output, exit codes, one bad file among good ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mer_edge.cli.main import main
+from mer_edge.result import Result
+from tests.runtime.bundles import LABELS, NOTICE
+from tests.runtime.media import face_video, tone_wav
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    face_video(folder / "face.mp4")
+    tone_wav(folder / "tone.wav")
+    (folder / "empty.mp4").touch()
+    (folder / "noise.mp4").write_bytes(bytes(range(256)) * 20)
+    (folder / "folder").mkdir()
+    return folder
+
+
+def infer(bundle: Path, *arguments: str | Path) -> int:
+    return main(["infer", str(bundle), *map(str, arguments)])
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_is_exactly_the_result(
+    bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert infer(bundle_path, files / "face.mp4", "--json", "--text", "good day") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    result = msgspec.json.decode(out, type=Result)
+    assert set(json.loads(out)) == set(Result.__dataclass_fields__)
+    assert result.source == str(files / "face.mp4")
+    assert (result.segments, result.audio_segments, result.face_segments) == (2, 2, 2)
+    assert result.text == "good day"
+    assert list(result.probabilities) == LABELS
+    assert result.notes[-1] == NOTICE
+    assert result.engine == "onnxruntime CPUExecutionProvider"
+
+
+def test_one_bad_file_and_the_rest_go_on(
+    bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["empty.mp4", "tone.wav", "noise.mp4", "folder", "missing.mp4", "tone.wav"]
+    assert infer(bundle_path, *(files / name for name in names), "--json") == 2
+    out, err = capsys.readouterr()
+    told = lines(out)
+    assert [line["source"] for line in told] == [str(files / name) for name in names]
+    assert ["error" in line for line in told] == [True, False, True, True, True, False]
+    assert told[1]["probabilities"] == told[5]["probabilities"]
+    errors = err.splitlines()
+    assert len(errors) == 4
+    for line, name in zip(errors, ["empty.mp4", "noise.mp4", "folder", "missing.mp4"], strict=True):
+        assert line.startswith("error: ")
+        assert name in line
+    assert "Traceback" not in err
+
+
+def test_the_table(bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert infer(bundle_path, files / "face.mp4", files / "tone.wav") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "face.mp4 0.00-2.00 s:" in out.replace("\n", "")
+    assert out.count("absent") == 3  # the video's text; the sound's face and text
+    assert out.count(NOTICE) == 1
+    assert out.splitlines()[-1].startswith(f"next: mer-edge infer {bundle_path}")
+
+
+def test_quiet_is_one_line_a_clip(
+    bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert infer(bundle_path, files / "tone.wav", files / "tone.wav", "--quiet") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 2
+    # The tone's mean is 0 and the guide of missing text is -1: 0.27 for sad, above 0.25.
+    assert out[0] == f"{files / 'tone.wav'} 0.00-1.00 s: sad (top happy 0.50)"
+
+
+def test_out_has_the_same_lines(
+    bundle_path: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "results.jsonl"
+    arguments = [files / "tone.wav", files / "empty.mp4", "--out", out]
+    assert infer(bundle_path, *arguments, "--json") == 2
+    assert out.read_text() == capsys.readouterr().out
+    assert infer(bundle_path, *arguments) == 2
+    shown = capsys.readouterr().out
+    assert f"wrote {out}" in shown
+    assert "--plot" in shown.splitlines()[-1]
+    assert ["error" in line for line in lines(out.read_text())] == [False, True]
+    assert [path.name for path in out.parent.iterdir()] == ["results.jsonl"]
+
+
+def test_a_picture_a_result(
+    bundle_path: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "picture.png"
+    assert infer(bundle_path, files / "face.mp4", files / "tone.wav", "--plot", plot) == 0
+    pictures = [plot, tmp_path / "picture-2.png"]
+    assert sorted(tmp_path.iterdir()) == sorted(pictures)
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    shown = capsys.readouterr().out
+    assert all(f"wrote {path}" in shown for path in pictures)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tone.wav", "tone.wav", "--text", "good"], "--text was given for 2 files"),
+        (["tone.wav", "tone.wav", "--text-file", "x.txt"], "--text-file was given for 2 files"),
+        (["tone.wav", "--text", "good", "--no-text"], "--text and --no-text"),
+        (["tone.wav", "--json", "--quiet"], "--json and --quiet"),
+        (["tone.wav", "--device", "npu"], "--device npu: no such device; choose from cpu, cuda"),
+        (["tone.wav", "--threads", "0"], "--threads 0"),
+        (["tone.wav", "--face", "0"], "--face 0"),
+        (["tone.wav", "--out", "folder"], "--out folder: a directory"),
+        (["tone.wav", "--plot", "folder"], "--plot folder: a directory"),
+        (["tone.wav", "--plot", "picture.doc"], "the extension is '.doc'"),
+    ],
+)
+def test_options_that_cannot_be(
+    bundle_path: Path,
+    files: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(files)
+    before = sorted(files.iterdir())
+    assert infer(bundle_path, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ")
+    assert message in err
+    assert (out, err.count("\n")) == ("", 1)
+    assert sorted(files.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--text", ""], "--text"),
+        (["--yunet", "missing.onnx"], "missing.onnx"),
+        (["--frame-rate", "5"], "frame rate"),
+        (["--face", "2"], "--face 2"),
+        (["--text-file", "missing.txt"], "missing.txt"),
+    ],
+)
+def test_options_that_do_not_fit_the_file(
+    bundle_path: Path,
+    files: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert infer(bundle_path, files / "tone.wav", *arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_broken_bundle_is_told_before_any_file(
+    bundle_path: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(bundle_path, broken)
+    (broken / "audio.onnx").write_bytes(b"")
+    out = tmp_path / "results.jsonl"
+    assert infer(broken, files / "tone.wav", "--out", out) == 2
+    shown, err = capsys.readouterr()
+    assert (shown, out.exists()) == ("", False)
+    assert "audio.onnx: the file is not the one" in err
+
+
+def test_when_all_is_bad_the_doctor_is_next(
+    bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert infer(bundle_path, files / "empty.mp4") == 2
+    assert capsys.readouterr().out.splitlines()[-1] == "next: mer-edge doctor"
+
+
+def test_ten_thousand_characters_are_cut_and_told(
+    bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "good " * 2000
+    assert infer(bundle_path, files / "tone.wav", "--text", text, "--json") == 0
+    (line,) = lines(capsys.readouterr().out)
+    assert any("2002 tokens" in note for note in line["notes"])
+
+
+def test_the_bar_leaves_stdout_alone(
+    bundle_path: Path,
+    files: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    names = ["tone.wav", "empty.mp4", "tone.wav"]
+    assert infer(bundle_path, *(files / name for name in names), "--json") == 2
+    out, err = capsys.readouterr()
+    assert len(lines(out)) == 3
+    assert "tone.wav" in err
+    assert "error: " in err
