@@ -1,8 +1,9 @@
 """Lengths that a header promises and FFmpeg silently corrects, read from the bytes themselves.
 
-FFmpeg takes an mp4's length from its sample tables and a wav's from the file's size, so that a
-header with another length goes unnoticed: a damaged header, or a wav that was cut.
-Formats: ISO/IEC 14496-12 (boxes, ``moov/mvhd``), Microsoft RIFF WAVE (``fmt ``, ``data``).
+FFmpeg takes an mp4's length from its sample tables and a wav's or avi's from the file's size, so
+that a header with another length goes unnoticed: a damaged header, or a file that was cut.
+Formats: ISO/IEC 14496-12 (boxes, ``moov/mvhd``), Microsoft RIFF WAVE (``fmt ``, ``data``) and AVI
+(``hdrl/avih``).
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 _UNKNOWN_32, _UNKNOWN_64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
+_STREAMED_SIZE = 0x7FFF_0000
+"""What recorders write that cannot go back: 0x7FFFxxxx, 0x80000000, 0xFFFFFFFF; or 0."""
 _MAX_CHUNKS = 10_000
 """A header with more boxes than this is not a header."""
 
 
 def header_duration_s(path: Path, format_name: str) -> float | None:
-    """The length that the header of an mp4 or wav declares; None where it declares none.
+    """The length that the header of an mp4, wav or avi declares; None where it declares none.
 
     Args:
         format_name: FFmpeg's name of the container, for example ``mov,mp4,m4a,3gp,3g2,mj2``.
@@ -30,6 +33,8 @@ def header_duration_s(path: Path, format_name: str) -> float | None:
                 return _movie_duration_s(file)
             if "wav" in names:
                 return _wave_duration_s(file)
+            if "avi" in names:
+                return _avi_duration_s(file)
         except (struct.error, IndexError):
             return None  # The header ends early; what decodes will tell.
     return None
@@ -83,8 +88,17 @@ def _wave_duration_s(file: BinaryIO) -> float | None:
         if kind == b"fmt ":
             (bytes_per_second,) = struct.unpack("<8xI", file.read(12))
         if kind == b"data":
-            # A recorder that writes to a pipe does not know the size: 0 or the largest number.
-            unknown = size in (0, _UNKNOWN_32) or size >= 0x7FFF_FFFF
+            unknown = size == 0 or size >= _STREAMED_SIZE
             return None if unknown or not bytes_per_second else size / bytes_per_second
         position += 8 + size + size % 2
     return None
+
+
+def _avi_duration_s(file: BinaryIO) -> float | None:
+    """Frames times their length. A file over 1 GB counts here what its first part holds."""
+    file.seek(12)  # after "RIFF", the size and "AVI "
+    outer, inner, frame_us, frames = struct.unpack("<4s4x8s4xI12xI", file.read(40))
+    if (outer, inner) != (b"LIST", b"hdrlavih"):
+        return None
+    duration_s: float = frames * frame_us / 1e6
+    return duration_s or None

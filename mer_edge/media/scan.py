@@ -15,12 +15,14 @@ import av
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import choose_stream, describe_streams, open_container
-from mer_edge.media.riff import share_present
+from mer_edge.media.declared import header_duration_s
 
 MIN_FRAME_SIDE_PX = 20
 """The smallest face the detectors can find; a smaller picture cannot hold one."""
 DECLARING_FORMATS = frozenset({"mov", "matroska", "avi", "wav", "w64", "flac"})
 """Containers whose header says how long the media lasts (others are estimates of FFmpeg's)."""
+MAX_DURATION_S = 24 * 3600.0
+"""A day; longer is a damaged time stamp, after which a clip would be cut every half minute."""
 MAX_CODEC_DELAY_S = 0.1
 """A stream that starts this little before 0 starts with its codec's priming, not with content."""
 
@@ -82,76 +84,76 @@ def scan_media(path: Path) -> Scan:
             )
         if video is not None:
             _check_size(path, video)
-        extents = _read_extents(container, [s for s in (video, audio) if s is not None])
+        extents = _read_extents(container)
         _check_contents(path, video, audio, extents)
-        spans = {kind: _span(stream, extents) for kind, stream in _named(video, audio)}
-        declared_s = container.duration / av.time_base if container.duration else None
+        spans = {
+            kind: _span(stream, extents[stream.index])
+            for kind, stream in (("video", video), ("audio", audio))
+            if stream is not None
+        }
         declaring = not DECLARING_FORMATS.isdisjoint(container.format.name.split(","))
-        scan = Scan(
-            spans.get("video"),
-            spans.get("audio"),
-            declaring,
-            _notes(container, video, audio, spans),
-        )
-    if declaring and declared_s is not None:
-        declared_s = max(declared_s, scan.duration_s / share_present(path))
-        # Matroska declares the time of the end, others the length: the larger one is compared.
-        _check_delivered(path, declared_s, scan.duration_s + max(0.0, scan.origin_s))
+        notes = _notes(container, video, audio, spans)
+        scan = Scan(spans.get("video"), spans.get("audio"), declaring, notes)
+        _check_length(path, scan.duration_s)
+        if declaring:
+            _check_delivered(path, _declared_s(path, container), scan.origin_s, extents)
     return scan
 
 
-def _named(video: Any, audio: Any) -> list[tuple[str, Any]]:
-    return [(kind, s) for kind, s in (("video", video), ("audio", audio)) if s is not None]
+def _declared_s(path: Path, container: Any) -> float:
+    """The longest of what the header says and what FFmpeg makes of it; 0 without a word of it."""
+    corrected_s = (container.duration or 0) / av.time_base
+    return max(corrected_s, header_duration_s(path, container.format.name) or 0.0)
 
 
 @dataclass
 class _Extent:
+    """From where to where the packets of a stream reach."""
+
+    time_base_s: float
+    default_duration: float
+    """Of a packet that does not say its own; in time bases, as the next two."""
     first: float | None = None
     end: float = 0.0
     packets: int = 0
 
-    def add(self, packet: Any, default_duration: float) -> None:
-        """Stretch over one packet; units are the stream's time base."""
+    def add(self, packet: Any) -> None:
         start = packet.pts if packet.pts is not None else packet.dts
         if start is None:
             start = self.end
         self.first = start if self.first is None else min(self.first, start)
-        self.end = max(self.end, start + (packet.duration or default_duration))
+        self.end = max(self.end, start + (packet.duration or self.default_duration))
         self.packets += 1
 
 
-def _read_extents(container: Any, streams: list[Any]) -> dict[int, _Extent]:
-    extents = {stream.index: _Extent() for stream in streams}
-    defaults = {stream.index: _default_duration(stream) for stream in streams}
+def _read_extents(container: Any) -> dict[int, _Extent]:
+    """By stream; of all streams, because a container's length is that of its longest one."""
+    extents = {
+        stream.index: _Extent(float(stream.time_base or 0), _default_duration(stream))
+        for stream in container.streams
+    }
     try:
-        for packet in container.demux(streams):
+        for packet in container.demux():
             if packet.size and not getattr(packet, "is_discard", False):
-                extents[packet.stream_index].add(packet, defaults[packet.stream_index])
+                extents[packet.stream_index].add(packet)
     except (av.FFmpegError, OSError, ValueError):
         pass  # What was read until here counts; a file that is cut shows as too short.
     return extents
 
 
 def _default_duration(stream: Any) -> float:
-    """A packet's length where it does not say: one frame at the stream's rate, in time bases."""
+    """One frame at the stream's average rate, in time bases; 0 where there is no rate."""
     rate = getattr(stream, "average_rate", None) or getattr(stream, "guessed_rate", None)
-    return float(1 / rate / stream.time_base) if rate else 0.0
+    return float(1 / rate / stream.time_base) if rate and stream.time_base else 0.0
 
 
-def _span(stream: Any, extents: dict[int, _Extent]) -> StreamSpan | None:
-    extent = extents[stream.index]
+def _span(stream: Any, extent: _Extent) -> StreamSpan | None:
     if not extent.packets or extent.first is None:
         return None
     # The stream's own start knows of edit lists and codec delay; the first packet does not.
     start = stream.start_time if stream.start_time is not None else extent.first
-    base = float(stream.time_base)
-    return StreamSpan(
-        stream.index,
-        stream.codec_context.name,
-        start * base,
-        max(extent.end, start) * base,
-        extent.packets,
-    )
+    start_s, end_s = start * extent.time_base_s, max(extent.end, start) * extent.time_base_s
+    return StreamSpan(stream.index, stream.codec_context.name, start_s, end_s, extent.packets)
 
 
 def _check_size(path: Path, video: Any) -> None:
@@ -192,7 +194,20 @@ def _notes(
     return tuple(notes)
 
 
-def _check_delivered(path: Path, declared_s: float, delivered_s: float) -> None:
+def _check_length(path: Path, duration_s: float) -> None:
+    if duration_s > MAX_DURATION_S:
+        raise MerEdgeError(
+            f"{path}: found time stamps that reach over {duration_s / 3600:.0f} hours; expected "
+            f"at most {MAX_DURATION_S / 3600:.0f}; they are damaged, or the recording is to be cut"
+        )
+
+
+def _check_delivered(
+    path: Path, declared_s: float, origin_s: float, extents: dict[int, _Extent]
+) -> None:
+    # Matroska declares the time of the end, others the length: a late start counts for both.
+    end_s = max(extent.end * extent.time_base_s for extent in extents.values())
+    delivered_s = end_s - min(origin_s, 0.0)
     if delivered_s < declared_s - allowed_shortfall_s(declared_s):
         raise MerEdgeError(
             f"{path}: found {delivered_s:.1f} s of media where its header declares "

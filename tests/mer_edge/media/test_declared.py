@@ -69,10 +69,21 @@ def test_a_wave_header_declares_its_bytes(tmp_path):
     assert header_duration_s(wav(tmp_path / "b.wav", 36_000 * 32_000), "wav") == 36_000
 
 
-@pytest.mark.parametrize("size", [0, 0xFFFF_FFFF, 0x7FFF_FFFF])
+@pytest.mark.parametrize("size", [0, 0xFFFF_FFFF, 0x8000_0000, 0x7FFF_FFFF - 44])
 def test_a_streamed_wave_leaves_it_open(tmp_path, size):
     assert header_duration_s(wav(tmp_path / "a.wav", size), "wav") is None
 
 
 def test_other_formats_are_not_read(tmp_path):
     assert header_duration_s(write(tmp_path / "a.mkv", movie(600)), "matroska,webm") is None
+
+
+def test_an_avi_header_declares_its_frames(tmp_path):
+    avih = struct.pack("<IIIII", 40_000, 0, 0, 0, 250) + bytes(36)
+    hdrl = b"hdrlavih" + struct.pack("<I", len(avih)) + avih
+    data = b"RIFF\xff\0\0\0AVI LIST" + struct.pack("<I", len(hdrl)) + hdrl
+    assert header_duration_s(write(tmp_path / "a.avi", data), "avi") == 10.0
+    assert header_duration_s(write(tmp_path / "b.avi", data[:40]), "avi") is None
+    assert (
+        header_duration_s(write(tmp_path / "c.avi", data.replace(b"hdrl", b"xxxx")), "avi") is None
+    )
