@@ -29,9 +29,10 @@ def test_a_preset_has_its_own_rate_and_what_is_given_wins():
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"modality_dropout": 1.0}, "modality_dropout is 1.0"),
         ({"workers": 0}, "workers is 0"),
-        ({"labels": ("a", "a")}, "and each name once"),
-        ({"labels": ()}, "and each name once"),
-        ({"labels": ("a", "")}, "and each name once"),
+        ({"threads": 0}, "threads is 0"),
+        ({"labels": ("a", "a")}, "at least one name, each once"),
+        ({"labels": ()}, "at least one name, each once"),
+        ({"labels": ("a", "")}, "at least one name, each once"),
     ],
 )
 def test_values_out_of_range_are_named(changes, message):

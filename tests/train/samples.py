@@ -1,0 +1,62 @@
+"""Small prepared clips and models for the training tests."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mer_edge.clip import Clip
+from mer_edge.clips import PreparedClip
+from mer_edge.model.config import AudioSizes, ModelConfig, TextSizes, VisualSizes
+from train.batches import LabelledClip
+from train.prepared import store_clip
+
+LABELS = ("angry", "happy")
+CONFIG = ModelConfig(
+    labels=LABELS,
+    text=TextSizes(40, 16, 1, 2, 32, max_position_embeddings=32),
+    audio=AudioSizes((4, 4, 8, 8), 16, 16),
+    visual=VisualSizes((4, 4, 8, 8), (1, 1, 1, 1)),
+    bottleneck_size=16,
+    attention_heads=2,
+    feed_forward_ratio=2,
+    dropout=0.0,
+)
+
+
+def prepared_clip(
+    rng: np.random.Generator,
+    segments: int = 2,
+    crops: int = 3,
+    crops_present: np.ndarray | None = None,
+    audio_present: np.ndarray | None = None,
+) -> PreparedClip:
+    """Noise in every place that is present, zeros elsewhere, as the media side gives it."""
+    shape = (segments, crops)
+    crops_present = np.ones(shape, bool) if crops_present is None else crops_present
+    audio_present = np.ones(segments, bool) if audio_present is None else audio_present
+    pictures = rng.integers(1, 256, (*shape, 224, 224, 3), np.uint8)
+    pictures[~crops_present] = 0
+    waveform = rng.uniform(-0.5, 0.5, (segments, 15600)).astype(np.float32)
+    waveform[~audio_present] = 0
+    clip = Clip(
+        text=None,
+        waveform=waveform,
+        faces=pictures[:, crops // 2].copy(),
+        audio_present=audio_present,
+        face_present=crops_present[:, crops // 2].copy(),
+        source="noise",
+        end_s=segments * 0.96,
+    )
+    return PreparedClip(clip, pictures, crops_present)
+
+
+def labelled_clips(folder: Path, count: int, seed: int = 0) -> list[LabelledClip]:
+    """``count`` noise clips of 1 to 3 segments, every other one happy."""
+    rng = np.random.default_rng(seed)
+    clips = []
+    for i in range(count):
+        file = folder / f"{i}.safetensors"
+        store_clip(prepared_clip(rng, segments=1 + i % 3), file)
+        ids = rng.integers(5, 40, 3 + i % 4)
+        clips.append(LabelledClip(file, ids, np.array([i % 2 == 0, i % 2 == 1])))
+    return clips

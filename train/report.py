@@ -1,0 +1,80 @@
+"""What a run leaves behind beside its checkpoint: ``history.json`` and ``report.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mer_edge.files import new_file
+from train.loop import EpochRecord, Predictions
+from train.metrics import Scores, decide, score
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """Scores of one split at the thresholds tuned on the validation split, and at 0.5."""
+
+    clips: int
+    tuned: Scores
+    at_half: Scores
+
+    @classmethod
+    def of(
+        cls, predictions: Predictions, thresholds: Sequence[float], labels: Sequence[str]
+    ) -> SplitScores:
+        truth = predictions.targets
+        return cls(
+            clips=len(truth),
+            tuned=score(decide(predictions.probabilities, thresholds), truth, labels),
+            at_half=score(decide(predictions.probabilities, 0.5), truth, labels),
+        )
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """``report.json``: enough to know what the checkpoint is and to train it again."""
+
+    run: str
+    """The run's directory, as it was named."""
+    finished: bool
+    """False while the run goes on, and where it broke off: the checkpoint is its best so far."""
+    preset: str
+    labels: list[str]
+    thresholds: list[float]
+    """Per label, tuned on the validation split."""
+    options: dict[str, Any]
+    data: str
+    """The data set's directory, relative to the run's."""
+    data_fingerprint: str
+    clips: dict[str, int]
+    """Clips used, per split."""
+    skipped: list[dict[str, str]]
+    """Clips left out, and why."""
+    text_encoder: str
+    """Where the text encoder's weights come from."""
+    parameters: int
+    epochs: int
+    best_epoch: int
+    valid: SplitScores | None
+    """Of the best epoch."""
+    test: SplitScores | None
+    """None until the run has finished, and without a test split."""
+    prepare_s: float
+    train_s: float
+    versions: dict[str, str]
+    commit: str
+    notice: str
+
+
+def write_reports(directory: Path, report: TrainReport, history: Sequence[EpochRecord]) -> None:
+    """Write both files into ``directory``, each whole or not at all."""
+    _write_json(directory / "history.json", [asdict(record) for record in history])
+    _write_json(directory / "report.json", asdict(report))
+
+
+def _write_json(file: Path, content: object) -> None:
+    with new_file(file, "writing the report") as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,81 @@
+"""What stands before the first batch: the device, the seed, the model and its tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.model.build import build_model
+from mer_edge.model.config import PRESETS
+from mer_edge.model.mer import MerModel
+from mer_edge.text.tokenizer import TextTokenizer
+from train.datasets.tokenizer import build_tokenizer
+from train.options import TrainOptions
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have, before any work.
+
+    Raises:
+        MerEdgeError: another name than cpu or cuda, or no usable GPU.
+    """
+    if device not in ("cpu", "cuda"):
+        raise MerEdgeError(f"unknown device '{device}'; expected cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise MerEdgeError(
+            "PyTorch finds no CUDA GPU; expected one for --device cuda; "
+            "train with --device cpu, or run: mer-edge doctor"
+        )
+
+
+@contextmanager
+def reproducible(options: TrainOptions) -> Iterator[None]:
+    """Seed PyTorch, set its threads, and on the CPU admit deterministic algorithms only.
+
+    All of it is as before when the block ends.
+    """
+    on_gpu = options.device == "cuda"
+    deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    with torch.random.fork_rng(range(torch.cuda.device_count()) if on_gpu else ()):
+        torch.manual_seed(options.seed)
+        torch.use_deterministic_algorithms(deterministic or not on_gpu)
+        torch.set_num_threads(options.threads or threads)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic)
+            torch.set_num_threads(threads)
+
+
+def make_model(
+    sentences: Sequence[str], labels: tuple[str, ...], options: TrainOptions
+) -> tuple[MerModel, str]:
+    """The preset's model for ``labels`` on the device, and its ``tokenizer.json``.
+
+    Without ``options.bert`` the tokenizer's vocabulary comes from ``sentences``.
+
+    Raises:
+        MerEdgeError: a file of weights is missing or does not fit.
+    """
+    config = replace(PRESETS[options.preset], labels=labels)
+    own_tokenizer = ""
+    if options.bert is None:
+        own_tokenizer = build_tokenizer(sentences, config.text.vocab_size)
+        size = TextTokenizer(own_tokenizer, config.text.max_position_embeddings).vocabulary_size
+        config = replace(config, text=replace(config.text, vocab_size=size))
+    model, loaded_tokenizer = build_model(
+        config, options.bert, options.vggish, options.resnet, options.seed
+    )
+    return model.to(options.device), loaded_tokenizer or own_tokenizer
+
+
+def notice_of(options: TrainOptions) -> str:
+    """The run's own notice, and what must be known of a text encoder without pre-training."""
+    notices = [options.notice] if options.notice else []
+    if options.bert is None:
+        notices.append("The text encoder has learned from the training sentences alone.")
+    return " ".join(notices)

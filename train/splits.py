@@ -1,0 +1,60 @@
+"""The splits of a data set as the loop takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.text.tokenizer import TextTokenizer
+from train.batches import LabelledClip
+from train.datasets.manifest import SPLITS, Sample
+from train.loop import positive_weights
+from train.prepare import ReadySample
+
+Splits = dict[str, list[LabelledClip]]
+
+
+def check_splits(samples: Sequence[Sample], labels: Sequence[str]) -> None:
+    """Refuse a data set that nothing can be learned from or chosen by.
+
+    Raises:
+        MerEdgeError: no training or no validation clip, or a label that all or none of the
+            training clips have.
+    """
+    for split in ("train", "valid"):
+        if not any(sample.split == split for sample in samples):
+            raise MerEdgeError(
+                f"no usable clip of the split '{split}'; expected some for 'train' and some for "
+                "'valid' ('test' may be empty); set the field split in manifest.jsonl"
+            )
+    train = [target(sample, labels) for sample in samples if sample.split == "train"]
+    positive_weights(np.stack(train), labels)
+
+
+def target(sample: Sample, labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of ``labels`` the sample has; shape = (labels,)."""
+    return np.array([label in sample.labels for label in labels])
+
+
+def label_splits(
+    ready: Sequence[ReadySample], labels: Sequence[str], tokenizer: TextTokenizer
+) -> Splits:
+    """Every split's clips with their words as numbers and their truth."""
+    splits: Splits = {split: [] for split in SPLITS}
+    for item in ready:
+        clip = LabelledClip(
+            item.file, tokenized(item.sample.text, tokenizer), target(item.sample, labels)
+        )
+        splits[item.sample.split].append(clip)
+    return splits
+
+
+def tokenized(text: str | None, tokenizer: TextTokenizer) -> NDArray[np.int64]:
+    """Token ids (L,), cut to what the encoder reads; empty where there is no text."""
+    if text is None or not text.strip():
+        return np.zeros(0, np.int64)
+    ids: NDArray[np.int64] = tokenizer.encode(text).input_ids[0]
+    return ids
