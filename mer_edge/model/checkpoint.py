@@ -18,7 +18,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_directory
 from mer_edge.model.config import ModelConfig
 from mer_edge.model.mer import MerModel
-from mer_edge.model.weights import assign_weights
+from mer_edge.model.weights import assign_weights, check_finite
 
 CHECKPOINT_SCHEMA_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -82,7 +82,7 @@ def write_checkpoint(
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
-    _check_finite(directory, tensors)
+    check_finite(tensors, directory)
     _check_thresholds(directory, thresholds, model.config)
     config = CheckpointConfig(
         CHECKPOINT_SCHEMA_VERSION, model.config, thresholds, notice, provenance or {}
@@ -115,7 +115,7 @@ def load_checkpoint(directory: Path) -> Checkpoint:
         raise MerEdgeError(
             f"{weights_path}: not a readable safetensors file ({error}); train again"
         ) from error
-    _check_finite(weights_path, tensors)
+    check_finite(tensors, weights_path)
     with torch.random.fork_rng(devices=[]):
         model = MerModel(config.model)
     assign_weights(model, tensors, weights_path)
@@ -139,7 +139,10 @@ def _read_config(path: Path) -> CheckpointConfig:
             )
         config = msgspec.convert(raw, CheckpointConfig)
     except (msgspec.MsgspecError, OSError) as error:
-        raise MerEdgeError(f"{path}: not a checkpoint's configuration: {error}") from error
+        raise MerEdgeError(
+            f"{path}: not a checkpoint's configuration ({error}); expected the file that "
+            "mer-edge train wrote"
+        ) from error
     _check_thresholds(path, config.thresholds, config.model)
     return config
 
@@ -152,12 +155,3 @@ def _check_thresholds(path: Path, thresholds: list[float], config: ModelConfig) 
         )
     if not all(0.0 <= threshold <= 1.0 for threshold in thresholds):
         raise MerEdgeError(f"{path}: thresholds {thresholds}; expected numbers in [0, 1]")
-
-
-def _check_finite(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise MerEdgeError(
-                f"{path}: the weight {name} has NaN or infinite values; expected finite ones; "
-                "train again with a smaller learning rate"
-            )

@@ -97,12 +97,7 @@ class ModelConfig:
             self.sem_attention in forms, "sem_attention", self.sem_attention, f"one of {forms}"
         )
         _require(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "a number in [0, 1)")
-        for name, size in (
-            ("bottleneck_size", self.bottleneck_size),
-            ("bottleneck_tokens", self.bottleneck_tokens),
-            ("attention_heads", self.attention_heads),
-            ("feed_forward_ratio", self.feed_forward_ratio),
-        ):
+        for name, size in self._sizes().items():
             _require(size > 0, name, size, "a positive number")
         for name, size, heads in (
             ("bottleneck_size", self.bottleneck_size, self.attention_heads),
@@ -115,6 +110,27 @@ class ModelConfig:
             self.bottleneck_size,
             "an even number (sine and cosine positions)",
         )
+
+    def _sizes(self) -> dict[str, int]:
+        text, audio, visual = self.text, self.audio, self.visual
+        return {
+            "bottleneck_size": self.bottleneck_size,
+            "bottleneck_tokens": self.bottleneck_tokens,
+            "attention_heads": self.attention_heads,
+            "feed_forward_ratio": self.feed_forward_ratio,
+            "text.vocab_size": text.vocab_size,
+            "text.hidden_size": text.hidden_size,
+            "text.num_hidden_layers": text.num_hidden_layers,
+            "text.num_attention_heads": text.num_attention_heads,
+            "text.intermediate_size": text.intermediate_size,
+            "text.max_position_embeddings": text.max_position_embeddings,
+            "text.type_vocab_size": text.type_vocab_size,
+            "audio.channels": min(audio.channels),
+            "audio.hidden_size": audio.hidden_size,
+            "audio.embedding_size": audio.embedding_size,
+            "visual.channels": min(visual.channels),
+            "visual.blocks": min(visual.blocks),
+        }
 
 
 def _require(fine: bool, name: str, value: object, expected: str) -> None:

@@ -111,14 +111,14 @@ class MerModel(nn.Module):
         """Decide on B clips; only what is there is computed, so BatchNorm sees real faces only."""
         text = self._text_or_absent(batch)
         audio_mask, visual_mask = batch.audio_mask, batch.visual_mask
-        audio = text.vector.new_zeros(*audio_mask.shape, self.config.audio.embedding_size)
-        visual = text.vector.new_zeros(*visual_mask.shape, self.config.visual.embedding_size)
+        audio = batch.waveform.new_zeros(*audio_mask.shape, self.config.audio.embedding_size)
+        visual = batch.waveform.new_zeros(*visual_mask.shape, self.config.visual.embedding_size)
         if audio_mask.any():
             guide = self._segment_guide(text, audio_mask)
-            audio[audio_mask] = self.encode_audio(batch.waveform[audio_mask], guide)
+            audio[audio_mask] = self.encode_audio(batch.waveform[audio_mask], guide).to(audio)
         if visual_mask.any():
             guide = self._segment_guide(text, visual_mask)
-            visual[visual_mask] = self.encode_visual(batch.faces[visual_mask], guide)
+            visual[visual_mask] = self.encode_visual(batch.faces[visual_mask], guide).to(visual)
         return self.fuse(audio, visual, text.vector, audio_mask, visual_mask, batch.text_mask)
 
     def _text_or_absent(self, batch: ModelBatch) -> TextFeatures:
@@ -129,7 +129,7 @@ class MerModel(nn.Module):
         token_mask[:, 0] = True
         if present.any():
             found = self.encode_text(batch.input_ids[present], batch.attention_mask[present])
-            tokens[present] = found.tokens
+            tokens[present] = found.tokens.to(tokens)
             token_mask[present] = found.token_mask
         return TextFeatures(tokens[:, 0], tokens, token_mask)
 

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel
+from transformers.activations import ACT2FN
 from transformers.utils import logging as transformers_logging
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.config import TextSizes
 from mer_edge.model.sem import MASKED_SCORE
-
-PRESENT_PREFIXES = ("pooler.", "cls.")
-"""Parts of a BERT checkpoint that this model does not use."""
+from mer_edge.model.weights import check_finite
 
 
 class LoadedText(NamedTuple):
@@ -62,10 +61,7 @@ def load_text_encoder(source: str | Path) -> LoadedText:
     """
     with _quiet_transformers(), _loading_errors(source):
         config = AutoConfig.from_pretrained(source)
-        if config.model_type != "bert":
-            raise MerEdgeError(
-                f"{source}: the text encoder is of type {config.model_type!r}; expected 'bert'"
-            )
+        _check_encoder(source, config)
         bert, info = BertModel.from_pretrained(
             source, add_pooling_layer=False, output_loading_info=True
         )
@@ -76,11 +72,30 @@ def load_text_encoder(source: str | Path) -> LoadedText:
             f"{source}: {len(missing)} weights of the text encoder are missing, "
             f"the first is {missing[0]}; expected a complete BERT checkpoint"
         )
+    check_finite(bert.state_dict(), source)
     sizes = _sizes_of(config)
     return LoadedText(bert, sizes, _tokenizer_json(source, tokenizer, sizes))
 
 
+def _check_encoder(source: str | Path, config: Any) -> None:
+    for name, expected in (
+        ("model_type", "bert"),
+        ("is_decoder", False),
+        ("position_embedding_type", "absolute"),
+    ):
+        found = getattr(config, name, expected)
+        if found != expected:
+            raise MerEdgeError(
+                f"{source}: {name} of the text encoder is {found!r}; expected {expected!r}"
+            )
+
+
 def _bert_config(sizes: TextSizes, dropout: float) -> BertConfig:
+    if sizes.hidden_act not in ACT2FN:
+        raise MerEdgeError(
+            f"text.hidden_act is {sizes.hidden_act!r}; expected an activation that transformers "
+            "knows, such as 'gelu'"
+        )
     return BertConfig(
         vocab_size=sizes.vocab_size,
         hidden_size=sizes.hidden_size,

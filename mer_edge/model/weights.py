@@ -43,10 +43,21 @@ def load_resnet18(module: ResNet, path: Path) -> None:
 def _load(module: nn.Module, path: Path, ignored: tuple[str, ...]) -> None:
     tensors = read_state_dict(path)
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(ignored)}
-    for name, tensor in kept.items():
-        if not torch.isfinite(tensor).all():
-            raise MerEdgeError(f"{path}: {name} has NaN or infinite values; expected finite ones")
+    check_finite(kept, path)
     assign_weights(module, kept, path)
+
+
+def check_finite(tensors: Mapping[str, Tensor], source: Path | str) -> None:
+    """Refuse weights that a training run has ruined.
+
+    Raises:
+        MerEdgeError: the first weight with a NaN or infinite value, by name.
+    """
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise MerEdgeError(
+                f"{source}: the weight {name} has NaN or infinite values; expected finite ones"
+            )
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
