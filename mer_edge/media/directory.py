@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.media.frames import Picture
+from mer_edge.media.frames import TIME_TOLERANCE_S, Picture
 from mer_edge.media.scan import MIN_FRAME_SIDE_PX
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -95,8 +95,7 @@ class ImageFrames:
         self._picture: Picture | None = None
 
     def picture_at(self, time_s: float) -> Picture | None:
-        # 1e-9: a time that is a frame's start may be a rounding error below it.
-        number = math.floor(time_s * self._frame_rate_hz + 1e-9)
+        number = math.floor((time_s + TIME_TOLERANCE_S) * self._frame_rate_hz)
         if not 0 <= number < len(self._images):
             return None
         if self._picture is None or self._picture.key != number:

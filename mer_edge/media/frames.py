@@ -16,6 +16,8 @@ from mer_edge.media.decode import DecodeCount, decode_stream
 from mer_edge.media.scan import Scan, StreamSpan, allowed_shortfall_s
 from mer_edge.media.upright import upright_rgb
 
+TIME_TOLERANCE_S = 1e-6
+"""A time that is a frame's start may be a rounding error below it."""
 MAX_STALE_S = 0.5
 """How long a frame may stand for lost ones after it: half a segment."""
 
@@ -84,7 +86,7 @@ class VideoFrames:
         self._picture: Picture | None = None
 
     def picture_at(self, time_s: float) -> Picture | None:
-        while self._next is not None and self._next.start_s <= time_s:
+        while self._next is not None and self._next.start_s <= time_s + TIME_TOLERANCE_S:
             self._current = self._next
             self._next = next(self._shown, None)
         if self._current is None:

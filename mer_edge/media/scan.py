@@ -102,7 +102,7 @@ def scan_media(path: Path) -> Scan:
 
 def _declared_s(path: Path, container: Any) -> float:
     """The longest of what the header says and what FFmpeg makes of it; 0 without a word of it."""
-    corrected_s = (container.duration or 0) / av.time_base
+    corrected_s: float = (container.duration or 0) / av.time_base
     return max(corrected_s, header_duration_s(path, container.format.name) or 0.0)
 
 

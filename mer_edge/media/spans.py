@@ -84,7 +84,7 @@ def _windows(span: Span, window_s: float) -> Iterator[Span]:
         return
     for number in range(count):
         start_s = span.start_s + number * step_s
-        end_s = span.end_s if number == count - 1 else start_s + step_s
+        end_s = span.end_s if number == count - 1 else span.start_s + (number + 1) * step_s
         note = f"Window {number + 1} of {count}: {length_s:.2f} s were cut every {step_s:g} s."
         notes = (*span.notes, note)
         if span.text is not None:

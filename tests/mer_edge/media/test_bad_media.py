@@ -192,6 +192,23 @@ def test_ten_hours_in_the_header_of_a_wav_and_an_mkv(whole, tmp_path):
     )
 
 
+def test_time_stamps_of_a_century(tmp_path):
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for second in (0, 100 * 365 * 86_400):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), "s16", "mono")
+            frame.sample_rate = 16_000
+            frame.pts = second * 16_000
+            container.mux(stream.encode(frame))
+    assert "time stamps that reach over 876000 hours" in refused(path)
+
+
+def test_a_subtitle_longer_than_the_film_is_not_missing_film(tmp_path):
+    path = write_media(tmp_path / "a.mkv", Picture(), Voice("flac"), cues=[(0, 30, "Hello")])
+    assert scan_media(path).duration_s == pytest.approx(1, abs=0.01)
+
+
 def test_a_recorder_that_could_not_write_the_size(whole, tmp_path):
     for size in (0xFFFFFFFF, 0x7FFFFFFF - 44, 0x80000000):
         data = bytearray(whole["wav"].read_bytes())
