@@ -15,6 +15,8 @@ __all__ = ["SUBTITLE_SUFFIXES", "Utterance", "embedded_subtitles", "read_subtitl
 
 SUBTITLE_SUFFIXES = (".srt", ".vtt")
 
+MAX_CUE_CHARACTERS = 20_000
+"""Nobody reads more in one cue; pysubs2 takes minutes over a megabyte of brackets."""
 _ARROW = re.compile(r"\d\s*-->|-->\s*-?\d")
 """A line that means to be a cue's times, well written or not."""
 _TIMES = {
@@ -94,6 +96,11 @@ def _parse_cue(path: Path, number: int, first_line: int, lines: list[str], forma
             f"cue {number} like {_EXAMPLE[format_]}; correct that line"
         )
     words = _WORD_TIME.sub("", "\n".join(lines[1:]))
+    if len(words) > MAX_CUE_CHARACTERS:
+        raise MerEdgeError(
+            f"{path}: cue {number} at line {first_line} has more than {MAX_CUE_CHARACTERS} "
+            "characters; expected what is said at once; divide the cue or put the text into a .txt"
+        )
     try:
         (event,) = SSAFile.from_string(f"{lines[0]}\n{words}\n", format_=format_)
     except ValueError as error:

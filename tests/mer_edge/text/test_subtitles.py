@@ -177,6 +177,13 @@ def test_times_among_the_words_are_refused_not_taken_for_a_cue(read):
         read("a.srt", srt((1, 2, "from 00:00:01,000 to 00:00:02,000")))
 
 
+def test_a_cue_of_ten_thousand_characters_is_read_and_a_megabyte_of_brackets_is_not(read):
+    said = "hello " * 1667
+    assert read("a.srt", srt((1, 2, said))) == [Utterance(1, 2, said.strip())]
+    with pytest.raises(MerEdgeError, match=r"cue 1 at line 2 has more than 20000 characters"):
+        read("a.srt", srt((1, 2, "{" * 1_000_000)))
+
+
 def test_an_arrow_that_is_said_is_text(read):
     assert read("a.srt", srt((1, 2, "A --> B"))) == [Utterance(1, 2, "A --> B")]
 
