@@ -13,6 +13,12 @@ from mer_edge.segments import MODALITIES
 
 SUFFIXES = (".png", ".pdf", ".svg")
 MODALITY_COLOURS = {"audio": "#d98b2b", "visual": "#3f7fbf", "text": "#6a9a3b"}
+STAGE_COLOURS = {
+    **MODALITY_COLOURS,
+    "media": "#8d949c",
+    "tokenize": "#2b2f33",
+    "fusion": "#7b5ea7",
+}
 DECIDED, UNDECIDED = "#2f7d4f", "#b8bfc6"
 
 
@@ -83,16 +89,19 @@ def _draw_modalities(axes: Any, result: Result) -> None:
 def _draw_timeline(axes: Any, result: Result) -> None:
     """The stages one after the other, as they ran."""
     start_ms = 0.0
-    for index, (stage, spent_ms) in enumerate(result.timings_ms.items()):
-        if stage == "total":
-            continue
-        colour = MODALITY_COLOURS.get(stage, f"C{index}")
+    for stage, colour in _stages(result):
+        spent_ms = result.timings_ms[stage]
         legend = f"{stage} {spent_ms:.1f} ms"
         axes.barh([0], [spent_ms], left=start_ms, color=colour, label=legend)
         start_ms += spent_ms
     axes.set_yticks([])
     axes.set(xlabel="ms", title=f"{result.timings_ms['total']:.1f} ms in all, {result.engine}")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.55), ncols=6, frameon=False)
+
+
+def _stages(result: Result) -> list[tuple[str, str]]:
+    """The stages in the order they ran, with their colours."""
+    return [(stage, STAGE_COLOURS[stage]) for stage in result.timings_ms if stage != "total"]
 
 
 def _plain(text: str) -> str:

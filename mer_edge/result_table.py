@@ -19,13 +19,13 @@ def print_result(result: Result, console: Console | None = None) -> None:
     Notes are printed below the table.
     """
     console = console or Console(highlight=False)
-    console.print(Text(_headline(result), style="bold"))
+    console.print(Text(_headline(result), style="bold"), soft_wrap=True)
     if result.text is not None:
         console.print(Text(f'text: "{result.text}"', overflow="ellipsis", no_wrap=True))
     console.print(result_table(result))
-    console.print(Text(_timings(result), style="dim"))
+    console.print(Text(_timings(result), style="dim"), soft_wrap=True)
     for note in result.notes:
-        console.print(Text(f"note: {note}", style="dim"))
+        console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
 
 
 def result_table(result: Result) -> Table:

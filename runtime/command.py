@@ -83,9 +83,23 @@ def _recognize_file(
         except MerEdgeError as error:
             report.error(file, error)
             return False
+        except Exception as error:  # a defect of ours on one file must not stop the others
+            report.error(file, _defect(file, error))
+            return False
         if result is None:
             return True
         report.result(result)
+
+
+def _defect(file: Path, error: Exception) -> MerEdgeError:
+    """What nobody foresaw, with the place in the code that a report of it needs."""
+    import traceback
+
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return MerEdgeError(
+        f"{file}: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}); "
+        "this is a defect of mer-edge; please report it"
+    )
 
 
 def _check(args: argparse.Namespace) -> None:

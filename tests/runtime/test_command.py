@@ -193,6 +193,30 @@ def test_when_all_is_bad_the_doctor_is_next(
     assert capsys.readouterr().out.splitlines()[-1] == "next: mer-edge doctor"
 
 
+def test_a_defect_on_one_file_does_not_stop_the_others(
+    bundle_path: Path,
+    files: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from runtime.recognizer import Recognizer
+
+    real = Recognizer.recognize_all
+
+    def fails_on_video(self: Recognizer, source: Path, options: Any) -> Any:
+        if source.suffix == ".mp4":
+            raise ValueError("31 is not a valid Type")
+        yield from real(self, source, options)
+
+    monkeypatch.setattr(Recognizer, "recognize_all", fails_on_video)
+    assert infer(bundle_path, files / "face.mp4", files / "tone.wav", "--json") == 2
+    out, err = capsys.readouterr()
+    assert "error" in lines(out)[0]
+    assert "probabilities" in lines(out)[1]
+    assert "ValueError: 31 is not a valid Type (test_command.py:" in err
+    assert "please report it" in err
+
+
 def test_ten_thousand_characters_are_cut_and_told(
     bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
