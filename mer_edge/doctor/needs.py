@@ -12,7 +12,7 @@ from importlib import metadata
 
 from mer_edge.doctor.finding import Finding
 
-NO_ENGINE = "no inference engine runs"
+PLAIN = "pip install mer-edge"
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,16 @@ class Readiness:
 def readiness(need: Need, findings: Mapping[str, Finding]) -> Readiness:
     """Hold one need against what was found."""
     missing, fixes = _missing_findings(need, findings)
-    extras = [extra for extra in need.extras if _problems_of_extra(extra)]
     for extra in need.extras:
-        missing += [problem for problem in _problems_of_extra(extra) if problem not in missing]
+        problems = _problems_of_extra(extra)
+        missing += [problem for problem in problems if problem not in missing]
+        if problems:
+            fixes.append(f"pip install 'mer-edge[{extra}]'")
     for package in need.packages:
         if version_of(package) is None:
             missing.append(f"{package} is not installed")
             fixes.append(f"pip install {package}")
-    if extras:
-        wanted = sorted({*extras, *_extras_in(fixes)})
-        fixes = [fix for fix in fixes if not _extras_in([fix])]
-        fixes.append(f"pip install 'mer-edge[{','.join(wanted)}]'")
-    return Readiness(need.use, not missing, missing, " && ".join(dict.fromkeys(fixes)))
+    return Readiness(need.use, not missing, missing, " && ".join(_joined(fixes)))
 
 
 def _missing_findings(need: Need, findings: Mapping[str, Finding]) -> tuple[list[str], list[str]]:
@@ -97,10 +95,15 @@ def _provider_fix(name: str, engine: Finding | None) -> str:
     return engine.fix if engine else ""
 
 
-def _extras_in(fixes: list[str]) -> set[str]:
-    """Extras that plain ``pip install 'mer-edge[...]'`` lines among the fixes ask for."""
-    found = (re.fullmatch(r"pip install 'mer-edge\[([\w,-]+)\]'", fix) for fix in fixes)
-    return {extra for match in found if match for extra in match.group(1).split(",")}
+def _joined(fixes: list[str]) -> list[str]:
+    """The fixes without repetition, the plain installations of mer-edge joined to one line."""
+    ours = [re.fullmatch(r"pip install '?mer-edge(?:\[([\w,-]+)\])?'?", fix) for fix in fixes]
+    others = [fix for fix, match in zip(fixes, ours, strict=True) if match is None]
+    if not any(ours):
+        return list(dict.fromkeys(others))
+    extras = {extra for match in ours if match for extra in (match[1] or "").split(",") if extra}
+    line = f"pip install 'mer-edge[{','.join(sorted(extras))}]'" if extras else PLAIN
+    return list(dict.fromkeys([*others, line]))
 
 
 def _problems_of_extra(extra: str) -> list[str]:

@@ -29,6 +29,8 @@ def answer(probe: str, arguments: Sequence[str]) -> None:
     """Run one probe and print what it found as one line of JSON."""
     try:
         status, detail, fix, facts = PROBES[probe](*arguments)
+    except ModuleNotFoundError as error:
+        status, detail, fix, facts = "missing", f"needs {error.name}", "pip install mer-edge", {}
     except (Exception, SystemExit) as error:  # whatever a broken package throws is the finding
         status, detail, fix, facts = "broken", _told(error), "", {}
     found = {"status": status, "detail": detail, "fix": fix, "facts": facts}

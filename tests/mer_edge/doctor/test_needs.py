@@ -59,6 +59,17 @@ def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert demo.fix == "pip install 'mer-edge[cpu,export,train]'"  # one line, not two
 
 
+def test_one_line_installs_what_several_findings_ask_for() -> None:
+    findings = all_ok()
+    findings["av"] = Finding("av", "missing", "not installed", "pip install mer-edge")
+    assert readiness(use("infer"), findings).fix == "pip install mer-edge"
+    fix = "pip install 'mer-edge[cpu]'"
+    findings["detector"] = Finding("detector", "missing", "needs onnxruntime", fix)
+    infer = readiness(use("infer"), findings)
+    assert infer.missing == ["av: not installed", "detector: needs onnxruntime"]
+    assert infer.fix == fix
+
+
 def test_cuda_asks_for_the_other_package() -> None:
     cuda = readiness(use("infer --device cuda"), all_ok())
     assert cuda.missing == ["CUDAExecutionProvider: not in the installed onnxruntime"]
