@@ -156,8 +156,8 @@ def pyramid(columns: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 
 def _normalised(pictures: NDArray[np.uint8]) -> Floats:
     """Bytes to about [-1, 1], as in the networks' training."""
-    centred: Floats = pictures.astype(np.float32) - np.float32(127.5)
-    return centred * np.float32(1 / 128)
+    scaled: Floats = (pictures.astype(np.float32) - 127.5) * np.float32(1 / 128)
+    return scaled
 
 
 def _looked_at(columns: NDArray[np.uint8], windows: Floats, side_px: int) -> Floats:
