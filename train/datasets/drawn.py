@@ -40,7 +40,7 @@ SHARES = {"train": 2 / 3, "valid": 1 / 6, "test": 1 / 6}
 CLIPS_PER_PERSON = len(EMOTIONS)
 FEWEST_CLIPS = CLIPS_PER_PERSON * len(SHARES)
 """One person a split, each in every emotion."""
-VAGUE_CHANCE = 0.15
+VAGUE_CHANCE = {"audio": 0.15, "visual": 0.15, "text": 0.25}
 CLEAR_STRENGTH = (0.45, 1.0)
 VAGUE_STRENGTH = (0.0, 0.2)
 _PERSON_STREAM, _CLIP_STREAM, _SENTENCE_STREAM = range(3)
@@ -112,12 +112,14 @@ def generate(
     are for training. ``workers`` is the number of threads, by default one a processor.
 
     Raises:
-        MerEdgeError: fewer than 12 clips, ``out`` exists already, or the disk is full.
+        MerEdgeError: fewer than 12 clips, a negative seed, ``out`` exists, or the disk is full.
     """
     plans = plan_clips(clips, seed)
+    # A process takes about as long to start as a few clips to draw.
+    workers = workers or min(_processors(), math.ceil(clips / 8))
     with new_directory(out, "drawing the data set", overwrite=overwrite) as directory:
         (directory / "clips").mkdir()
-        _write_clips(plans, seed, directory, workers or _processors(), progress)
+        _write_clips(plans, seed, directory, workers, progress)
         lines = [json.dumps(plan.line(), ensure_ascii=False) for plan in plans]
         (directory / MANIFEST_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -126,8 +128,10 @@ def plan_clips(clips: int, seed: int) -> list[ClipPlan]:
     """Who says what in which mood, and in which split.
 
     Raises:
-        MerEdgeError: too few clips for one person a split.
+        MerEdgeError: too few clips for one person a split, or a negative seed.
     """
+    if seed < 0:
+        raise MerEdgeError(f"seed {seed}; expected 0 or more")
     if clips < FEWEST_CLIPS:
         raise MerEdgeError(
             f"{clips} clips asked for; expected at least {FEWEST_CLIPS}: one person a split, "
@@ -141,8 +145,8 @@ def plan_clips(clips: int, seed: int) -> list[ClipPlan]:
     for index in range(clips):
         person, position = divmod(index, CLIPS_PER_PERSON)
         emotion, split = EMOTIONS[position], splits[person]
-        shown = {modality: _shown(emotion, rng) for modality in ("audio", "visual")}
-        ambiguous = rng.random() < VAGUE_CHANCE
+        shown = {modality: _shown(emotion, modality, rng) for modality in ("audio", "visual")}
+        ambiguous = rng.random() < VAGUE_CHANCE["text"]
         shown["text"] = Shown(emotion, 0.0 if ambiguous else 1.0)
         text = (vague if ambiguous else clear[emotion])[split].draw()
         plans.append(ClipPlan(index, emotion, split, person, text, shown))
@@ -164,9 +168,9 @@ def draw_clip(plan: ClipPlan, seed: int) -> DrawnClip:
     return DrawnClip(draw_frames(look, expression, loudness, rng), speech.waveform)
 
 
-def _shown(emotion: str, rng: np.random.Generator) -> Shown:
+def _shown(emotion: str, modality: str, rng: np.random.Generator) -> Shown:
     """Mostly the clip's emotion; sometimes next to nothing, of any emotion."""
-    if rng.random() < VAGUE_CHANCE:
+    if rng.random() < VAGUE_CHANCE[modality]:
         return Shown(EMOTIONS[rng.integers(len(EMOTIONS))], float(rng.uniform(*VAGUE_STRENGTH)))
     return Shown(emotion, float(rng.uniform(*CLEAR_STRENGTH)))
 

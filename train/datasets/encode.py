@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mer_edge.segments import SAMPLE_RATE_HZ
 
 # One thread: with more of them x264 may cut the work, and so the file, another way.
-VIDEO_OPTIONS = {"preset": "superfast", "crf": "25", "threads": "1", "tune": "zerolatency"}
+VIDEO_OPTIONS = {"preset": "ultrafast", "crf": "25", "threads": "1", "tune": "zerolatency"}
 AUDIO_BIT_RATE = 48_000
 AAC_FRAME_SAMPLES = 1024
 

@@ -49,7 +49,7 @@ PROSODIES = {
     "neutral": PLAIN,
     "angry": Prosody(4.0, 3.0, -4.0, 1.2, 5.0, -2.0, 0.035, 0.02),
     "happy": Prosody(5.0, 5.0, 3.0, 1.1, 2.5, 1.0, 0.0, 0.0),
-    "sad": Prosody(-2.0, 0.7, -3.0, 0.76, -4.0, 5.5, 0.0, 0.08),
+    "sad": Prosody(-2.0, 0.7, -3.0, 0.76, -4.0, 5.5, 0.0, 0.04),
 }
 _SPREAD = Prosody(0.9, 0.6, 1.2, 0.07, 1.5, 1.2, 0.004, 0.01)
 """Standard deviations from one utterance to the next."""

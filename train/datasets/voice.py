@@ -221,7 +221,7 @@ def _hiss(
     breath = max(0.0, speaker.breath + prosody.breath)
     onsets = starts[[s.fricative for s in syllables]] - 0.02
     bursts = np.exp(-(((time_s[:, None] - onsets) / 0.02) ** 2)).sum(axis=1)
-    level = breath * loudness + 0.12 * 10 ** (-prosody.tilt_db_per_khz / 20) * bursts
+    level = 10 ** (-prosody.tilt_db_per_khz / 20) * (breath * loudness + 0.12 * bursts)
     noise = np.diff(rng.standard_normal(samples + 1))
     return np.asarray(noise * np.interp(np.arange(samples) / SAMPLE_RATE_HZ, time_s, level))
 

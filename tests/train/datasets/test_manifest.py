@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mer_edge.errors import MerEdgeError
+from train.datasets.manifest import SPLITS, Sample, label_names, read_manifest
+
+GOOD = {"media": "a.mp4", "text": "Hello.", "labels": ["happy"], "split": "train"}
+
+
+def write(folder: Path, *lines: object) -> Path:
+    """A manifest of objects (as JSON) and raw lines, beside an existing ``a.mp4``."""
+    (folder / "a.mp4").touch()
+    path = folder / "manifest.jsonl"
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("\n".join(texts), encoding="utf-8")
+    return path
+
+
+def test_reads_the_file_or_its_directory(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    expected = [Sample(tmp_path / "a.mp4", "Hello.", ("happy",), "train")]
+    assert read_manifest(path) == expected
+    assert read_manifest(tmp_path) == expected
+
+
+def test_leaves_other_fields_blank_lines_and_a_byte_order_mark_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "\ufeff" + json.dumps({**GOOD, "person": 7}), "", "  ")
+    assert len(read_manifest(path)) == 1
+
+
+def test_text_may_be_unknown_and_labels_none_or_several(tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").touch()
+    second = {"media": "b.mp4", "text": None, "labels": ["sad", "fear"], "split": "test"}
+    samples = read_manifest(write(tmp_path, {**GOOD, "labels": []}, second))
+    assert samples[0].labels == ()
+    assert samples[1].text is None
+    assert samples[1].labels == ("sad", "fear")
+    assert label_names(samples) == ("fear", "sad")
+
+
+def test_media_may_be_outside_the_directory(tmp_path: Path) -> None:
+    inside = tmp_path / "set"
+    inside.mkdir()
+    (tmp_path / "far.mp4").touch()
+    absolute = str(tmp_path / "far.mp4")
+    for media in ("../far.mp4", absolute):
+        (sample,) = read_manifest(write(inside, {**GOOD, "media": media}))
+        assert sample.media.resolve() == tmp_path.resolve() / "far.mp4"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{not json", "line 2: JSON is malformed"),
+        ('["a.mp4"]', "line 2: Expected `object`, got `array`"),
+        ({k: v for k, v in GOOD.items() if k != "split"}, "missing required field `split`"),
+        ({**GOOD, "labels": "happy"}, r"Expected `array`, got `str` - at `\$.labels`"),
+        ({**GOOD, "text": 3}, r"Expected `str \| null`, got `int` - at `\$.text`"),
+        ({**GOOD, "media": "b.mp4", "split": "dev"}, "unknown split 'dev'; expected one of train"),
+        ({**GOOD, "media": "missing.mp4"}, "missing.mp4 does not exist"),
+        ({**GOOD, "labels": ["joy"]}, "unknown label 'joy'; expected one of happy, sad"),
+        ({**GOOD, "labels": [" "]}, "unknown label ' '"),
+        ({**GOOD, "labels": ["happy", "happy"]}, "a label appears twice"),
+        ({**GOOD, "split": "test"}, "is on line 1 already"),
+    ],
+)
+def test_names_the_line_and_what_is_wrong(tmp_path: Path, line: object, message: str) -> None:
+    with pytest.raises(MerEdgeError, match=message) as caught:
+        read_manifest(write(tmp_path, GOOD, line), labels=("happy", "sad"))
+    assert "line 2" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_label_is_refused_where_any_name_may_appear(tmp_path: Path) -> None:
+    with pytest.raises(MerEdgeError, match="line 1: an empty label"):
+        read_manifest(write(tmp_path, {**GOOD, "labels": [""]}))
+
+
+def test_says_what_is_missing_or_empty(tmp_path: Path) -> None:
+    with pytest.raises(MerEdgeError, match=r"manifest\.jsonl: no such file"):
+        read_manifest(tmp_path)
+    with pytest.raises(MerEdgeError, match="no sample"):
+        read_manifest(write(tmp_path, ""))
+    (tmp_path / "manifest.jsonl").write_bytes(b'{"media": "caf\xe9"}')
+    with pytest.raises(MerEdgeError, match="byte 14 is not UTF-8"):
+        read_manifest(tmp_path)
+
+
+def test_a_data_set_without_labels_has_no_classes() -> None:
+    with pytest.raises(MerEdgeError, match="no label at all"):
+        label_names([Sample(Path("a"), None, (), "train")])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    text=st.none() | st.text(),
+    labels=st.lists(st.text(min_size=1).filter(str.strip), unique=True, max_size=4),
+    split=st.sampled_from(SPLITS),
+)
+def test_returns_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, text: str | None, labels: list[str], split: str
+) -> None:
+    folder = tmp_path_factory.mktemp("manifest")
+    line = {"media": "a.mp4", "text": text, "labels": labels, "split": split}
+    (sample,) = read_manifest(write(folder, line))
+    assert (sample.text, sample.labels, sample.split) == (text, tuple(labels), split)
