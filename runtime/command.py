@@ -95,7 +95,10 @@ def _defect(file: Path, error: Exception) -> MerEdgeError:
     """What nobody foresaw, with the place in the code that a report of it needs."""
     import traceback
 
-    place = traceback.extract_tb(error.__traceback__)[-1]
+    project = str(Path(__file__).resolve().parent.parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename.startswith(project)]
+    place = (ours or frames)[-1]
     return MerEdgeError(
         f"{file}: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}); "
         "this is a defect of mer-edge; please report it"
