@@ -14,7 +14,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import open_container
 from mer_edge.media.decode import DecodeCount, decode_stream
 from mer_edge.media.scan import Scan, StreamSpan, allowed_shortfall_s
-from mer_edge.media.upright import upright_rgb
+from mer_edge.media.upright import Upright
 
 TIME_TOLERANCE_S = 1e-6
 """A time that is a frame's start may be a rounding error below it."""
@@ -75,7 +75,8 @@ class VideoFrames:
         self._promised = scan.declares_duration
         self._origin_s = scan.origin_s
         self._end_s = scan.video.end_s - scan.origin_s
-        self._pixel_aspect, self._frame_s = _stream_facts(path, scan.video.index)
+        pixel_aspect, self._frame_s = _stream_facts(path, scan.video.index)
+        self._upright = Upright(pixel_aspect)
         self._count = DecodeCount()
         self._frames = decode_stream(path, scan.video.index, self._count)
         self._shown = self._timed()
@@ -98,7 +99,7 @@ class VideoFrames:
         if self._is_stale(self._current, time_s):
             return None
         if self._picture is None or self._picture.key != self._current.number:
-            pixels = upright_rgb(self._current.frame, self._pixel_aspect)
+            pixels = self._upright.rgb(self._current.frame)
             self._picture = Picture(self._current.number, pixels)
         return self._picture
 

@@ -5,23 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 MAX_PIXEL_ASPECT = 4.0
 """Broadcast formats stay under 2.2; more than this is a damaged header, and is ignored."""
 
 
-def upright_rgb(frame: Any, pixel_aspect: float = 1.0) -> NDArray[np.uint8]:
-    """The frame as RGB uint8 of shape (height, width, 3), stretched to square pixels and turned.
+class Upright:
+    """Makes RGB pictures of one video's frames.
 
-    Args:
-        frame: a video frame of PyAV's; its display matrix is applied.
-        pixel_aspect: width / height of one stored pixel (the sample aspect ratio).
+    One converter serves all frames: a new one per frame starts its own threads, which takes four
+    times as long and leaves memory scattered.
     """
-    width, height = square_pixel_size(frame.width, frame.height, pixel_aspect)
-    pixels: NDArray[np.uint8] = frame.to_ndarray(width=width, height=height, format="rgb24")
-    matrix = display_matrix(frame)
-    return pixels if matrix is None else turn(pixels, matrix)
+
+    def __init__(self, pixel_aspect: float = 1.0) -> None:
+        """``pixel_aspect`` is width / height of one stored pixel (the sample aspect ratio)."""
+        self._pixel_aspect = pixel_aspect
+        self._converter = VideoReformatter()
+        self._matrix: NDArray[np.int64] | None = None
+        self._matrix_is_known = False
+
+    def rgb(self, frame: Any) -> NDArray[np.uint8]:
+        """The frame as RGB uint8 of shape (height, width, 3): square pixels, upright."""
+        width, height = square_pixel_size(frame.width, frame.height, self._pixel_aspect)
+        converted = self._converter.reformat(frame, width, height, "rgb24")
+        pixels: NDArray[np.uint8] = converted.to_ndarray()
+        if not self._matrix_is_known:
+            # Once: it is the stream's, and PyAV's side data keep their frame alive in a cycle.
+            self._matrix, self._matrix_is_known = display_matrix(frame), True
+        return pixels if self._matrix is None else turn(pixels, self._matrix)
 
 
 def square_pixel_size(width: int, height: int, pixel_aspect: float) -> tuple[int, int]:
