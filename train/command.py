@@ -72,8 +72,6 @@ def run(args: argparse.Namespace) -> int:
 
     quiet = args.quiet or args.json
     with Bars(quiet) as bars:
-        if not quiet:
-            bars.note(describe(options))
         report = train(args.data, args.out, options, bars, overwrite=args.overwrite)
     if args.json:
         print(json.dumps(asdict(report)))
@@ -81,15 +79,6 @@ def run(args: argparse.Namespace) -> int:
         print(summary(report))
         print(f"next: mer-edge export {args.out} --out {args.out}-bundle")
     return 0
-
-
-def describe(options: TrainOptions) -> str:
-    """The choices that decide most, in one line."""
-    return (
-        f"preset {options.preset}: Adam at {options.learning_rate:g}, batches of "
-        f"{options.batch_size}, at most {options.epochs} epochs, seed {options.seed}, "
-        f"on {options.device}"
-    )
 
 
 def summary(report: TrainReport) -> str:

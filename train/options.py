@@ -102,3 +102,12 @@ def options_for(preset: str, **changes: object) -> TrainOptions:
         )
     given = {name: value for name, value in changes.items() if value is not None}
     return replace(PRESET_OPTIONS[preset], **given)  # type: ignore[arg-type]
+
+
+def describe(options: TrainOptions) -> str:
+    """The choices that decide most, in one line."""
+    return (
+        f"preset {options.preset}: Adam at {options.learning_rate:g}, batches of "
+        f"{options.batch_size}, at most {options.epochs} epochs, seed {options.seed}, "
+        f"on {options.device}"
+    )

@@ -71,7 +71,7 @@ def prepare_samples(
         progress.step("prepare", done, total, job.media.name)
         if reason is not None:
             reasons[job] = reason
-            progress.note(f"skipped {reason}")
+            progress.note(f"skipped {reason}", warning=True)
     ready = [
         ReadySample(sample, job.file)
         for sample, job in zip(samples, jobs, strict=True)

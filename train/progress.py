@@ -11,8 +11,8 @@ class Progress(Protocol):
     def step(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """``done`` of ``total`` steps of ``stage`` are through; ``detail`` is its newest figure."""
 
-    def note(self, text: str) -> None:
-        """One sentence that the user should read, such as why a clip was left out."""
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """One line of text; a warning is about the user's data, such as a clip left out."""
 
 
 class Silent:
@@ -21,5 +21,5 @@ class Silent:
     def step(self, stage: str, done: int, total: int, detail: str = "") -> None:
         pass
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, warning: bool = False) -> None:
         pass

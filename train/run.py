@@ -20,7 +20,7 @@ from mer_edge.text.tokenizer import TextTokenizer
 from train.datasets.manifest import Sample, label_names, read_manifest
 from train.loop import EpochRecord, Predictions, fit, predict
 from train.optimizer import make_optimizer
-from train.options import TrainOptions
+from train.options import TrainOptions, describe
 from train.prepare import ReadySample, Skipped, prepare_samples
 from train.progress import Progress, Silent
 from train.provenance import commit, fingerprint, versions
@@ -58,6 +58,7 @@ def train(
     samples = read_manifest(data, options.labels)
     labels = options.labels or label_names(samples)
     check_splits(samples, labels)
+    progress.note(describe(options))
     started = time.perf_counter()
     ready, skipped = prepare_samples(
         samples,

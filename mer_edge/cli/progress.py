@@ -16,7 +16,7 @@ class Bars:
     ``step`` and ``note`` are what ``train.progress.Progress`` asks for.
 
     Args:
-        quiet: draw nothing; notes are printed all the same, for they are about the user's data.
+        quiet: draw nothing and print no notes but warnings.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -29,6 +29,7 @@ class Bars:
             TimeElapsedColumn,
         )
 
+        self._quiet = quiet
         self._console = Console(stderr=True)
         self._bars = Progress(
             TextColumn("{task.description:9}"),
@@ -42,7 +43,6 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
-        self._bars.start()
         return self
 
     def __exit__(
@@ -55,8 +55,11 @@ class Bars:
 
     def step(self, stage: str, done: int, total: int, detail: str = "") -> None:
         if stage not in self._tasks:
+            self._bars.start()  # not before there is something to draw; a no-op the next time
             self._tasks[stage] = self._bars.add_task(stage, total=total, detail="")
         self._bars.update(self._tasks[stage], completed=done, total=total, detail=detail)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, warning: bool = False) -> None:
+        if self._quiet and not warning:
+            return
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -30,11 +30,12 @@ def prepared_clip(
     crops_present: np.ndarray | None = None,
     audio_present: np.ndarray | None = None,
 ) -> PreparedClip:
-    """Noise in every place that is present, zeros elsewhere, as the media side gives it."""
+    """Coloured squares and noise where something is present, zeros elsewhere."""
     shape = (segments, crops)
     crops_present = np.ones(shape, bool) if crops_present is None else crops_present
     audio_present = np.ones(segments, bool) if audio_present is None else audio_present
-    pictures = rng.integers(1, 256, (*shape, 224, 224, 3), np.uint8)
+    squares = rng.integers(1, 256, (*shape, 7, 7, 3), np.uint8)
+    pictures = squares.repeat(32, axis=2).repeat(32, axis=3)
     pictures[~crops_present] = 0
     waveform = rng.uniform(-0.5, 0.5, (segments, 15600)).astype(np.float32)
     waveform[~audio_present] = 0

@@ -1,0 +1,129 @@
+"""The loop on noise: it learns, stops, refuses to diverge and repeats itself to the bit."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import train.loop
+from mer_edge.errors import MerEdgeError
+from mer_edge.model.build import build_model
+from tests.train.samples import CONFIG, LABELS, labelled_clips
+from train.loop import Predictions, fit, positive_weights, predict
+from train.optimizer import make_optimizer
+from train.options import TrainOptions
+from train.progress import Silent
+from train.setup import reproducible
+
+
+def run_fit(clips, keep=lambda *_: None, **changes):
+    options = TrainOptions(**{"learning_rate": 3e-3, "batch_size": 4, "threads": 1, **changes})
+    with reproducible(options):
+        model, _ = build_model(CONFIG, seed=options.seed)
+        optimizer = make_optimizer(model, options)
+        history = fit(model, optimizer, clips, clips, options, Silent(), keep)
+    return model, history
+
+
+def test_learns_a_handful_of_clips_by_heart(tmp_path):
+    clips = labelled_clips(tmp_path, 4)
+    model, history = run_fit(clips, epochs=20, patience_epochs=20, learning_rate=1e-2)
+    assert history[-1].valid_f1 == 1.0
+    assert history[-1].train_loss < 0.1 < history[0].train_loss
+    found = predict(model, clips, TrainOptions())
+    assert ((found.probabilities > 0.5) == [clip.targets for clip in clips]).all()
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(tmp_path):
+    clips = labelled_clips(tmp_path, 5)
+    settings = {"epochs": 2, "modality_dropout": 0.3}
+    first, first_history = run_fit(clips, seed=1, **settings)
+    again, again_history = run_fit(clips, seed=1, **settings)
+    other, _ = run_fit(clips, seed=2, **settings)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    assert [r.valid_loss for r in first_history] == [r.valid_loss for r in again_history]
+    name = "fusion.attention_matrix"
+    assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
+
+
+def test_the_random_state_and_the_settings_of_torch_stay_as_they_were(tmp_path):
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    run_fit(labelled_clips(tmp_path, 2), epochs=1)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_padding_changes_no_prediction(tmp_path):
+    clips = labelled_clips(tmp_path, 6)
+    model, _ = build_model(CONFIG, seed=0)
+    alone = predict(model, clips, TrainOptions(batch_size=1))
+    together = predict(model, clips, TrainOptions(batch_size=6))
+    assert together.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+    assert together.loss == pytest.approx(alone.loss, abs=1e-5)
+    probability = np.where(alone.targets, alone.probabilities, 1 - alone.probabilities)
+    assert alone.loss == pytest.approx(-np.log(probability).mean(), abs=1e-5)
+
+
+def scripted(monkeypatch, losses):
+    """Validation that finds these losses, an epoch each, and always the same decisions."""
+    script = iter(losses)
+
+    def predict(model, clips, options, pos_weight=None):
+        targets = np.stack([clip.targets for clip in clips])
+        return Predictions(next(script), np.full(targets.shape, 0.9), targets)
+
+    monkeypatch.setattr(train.loop, "predict", predict)
+
+
+def test_stops_when_patience_is_over_and_has_shown_every_best_model(tmp_path, monkeypatch):
+    scripted(monkeypatch, [1.0, 0.9, 0.95, 0.8, 0.85, 0.8, 0.9])
+    kept = []
+    _, history = run_fit(
+        labelled_clips(tmp_path, 2),
+        keep=lambda history, valid, thresholds: kept.append((history[-1].epoch, thresholds)),
+        epochs=9,
+        patience_epochs=3,
+    )
+    assert [record.best for record in history] == [True, True, False, True, False, False, False]
+    assert kept == [(1, [0.5, 0.5]), (2, [0.5, 0.5]), (4, [0.5, 0.5])]
+
+
+def test_epochs_are_the_most(tmp_path, monkeypatch):
+    scripted(monkeypatch, [3.0, 2.0, 1.0])
+    _, history = run_fit(labelled_clips(tmp_path, 2), epochs=3)
+    assert [record.epoch for record in history] == [1, 2, 3]
+
+
+def test_a_loss_that_is_not_a_number_stops_before_it_spoils_the_weights(tmp_path):
+    clips = labelled_clips(tmp_path, 8)
+    model, _ = build_model(CONFIG, seed=0)
+    with torch.no_grad():
+        model.fusion.attention_vector.fill_(torch.nan)
+    before = copy.deepcopy(model.state_dict())
+    options = TrainOptions(learning_rate=0.125)
+    optimizer = make_optimizer(model, options)
+    expected = r"the loss became nan in epoch 1, batch 1; .* no model was kept; .* --lr than 0.125"
+    with pytest.raises(MerEdgeError, match=expected):
+        fit(model, optimizer, clips, clips, options, Silent(), lambda *_: None)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter.nan_to_num(), before[name].nan_to_num()), name
+
+
+def test_divergence_names_the_epoch_that_is_kept(tmp_path, monkeypatch):
+    scripted(monkeypatch, [1.0, 1.1, float("inf")])
+    with pytest.raises(
+        MerEdgeError, match=r"inf on the validation split in epoch 3; .* epoch 1 is"
+    ):
+        run_fit(labelled_clips(tmp_path, 2), epochs=9)
+
+
+def test_positive_weights_are_negatives_per_positive():
+    targets = np.array([[1, 0], [0, 0], [0, 0], [0, 1], [0, 1]], bool)
+    assert positive_weights(targets, LABELS).tolist() == pytest.approx([4.0, 1.5])
+    with pytest.raises(MerEdgeError, match="'happy' is on 0 of 2 training clips"):
+        positive_weights(np.array([[1, 0], [0, 0]], bool), LABELS)
+    with pytest.raises(MerEdgeError, match="'angry' is on 2 of 2 training clips"):
+        positive_weights(np.array([[1, 0], [1, 1]], bool), LABELS)

@@ -1,0 +1,111 @@
+"""Preparing real files: in processes, once, one bad file told and left out."""
+
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mer_edge.clips import load_clips
+from mer_edge.errors import MerEdgeError
+from train.datasets.manifest import Sample, read_manifest
+from train.prepare import cache_file, prepare_samples
+from train.prepared import read_clip
+from train.progress import Silent
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.steps: list[tuple[int, int]] = []
+
+    def step(self, stage, done, total, detail=""):
+        self.steps.append((done, total))
+
+    def note(self, text, *, warning=False):
+        assert warning
+        self.notes.append(text)
+
+
+def write_silence(path: Path, seconds: float) -> None:
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 16000, 0, "NONE", ""))
+        out.writeframes(bytes(2 * round(16000 * seconds)))
+
+
+def test_a_prepared_clip_is_what_inference_makes(drawn_data, tmp_path):
+    sample = read_manifest(drawn_data)[0]
+    (ready,), skipped = prepare_samples([sample], tmp_path, 3, 1, Silent())
+    stored = read_clip(ready.file)
+    (clip,) = load_clips(sample.media)
+    assert not skipped
+    assert np.array_equal(stored.waveform, clip.waveform)
+    assert np.array_equal(stored.audio_present, clip.audio_present)
+    assert np.array_equal(stored.crops_present[:, 1], clip.face_present)
+    assert clip.face_present.any()
+    assert np.array_equal(stored.faces(np.ones(clip.segments, np.int64)), clip.faces)
+
+
+def test_processes_make_the_same_bytes_and_nothing_is_made_twice(drawn_data, tmp_path):
+    samples = read_manifest(drawn_data)[:3]
+    alone, _ = prepare_samples(samples, tmp_path / "one", 1, 1, Silent())
+    spread, _ = prepare_samples(samples, tmp_path / "two", 1, 2, Silent())
+    assert [r.sample for r in spread] == samples
+    for one, two in zip(alone, spread, strict=True):
+        assert one.file.name == two.file.name
+        assert one.file.read_bytes() == two.file.read_bytes()
+    made = [r.file.stat().st_mtime_ns for r in alone]
+    notes = Notes()
+    again, _ = prepare_samples(samples, tmp_path / "one", 1, 1, notes)
+    assert [r.file.stat().st_mtime_ns for r in again] == made
+    assert notes.steps == [(3, 3)]
+
+
+def test_bad_files_are_told_and_the_others_go_on(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    write_silence(tmp_path / "good.wav", 1.0)
+    write_silence(tmp_path / "long.wav", 60.0)
+    samples = [
+        Sample(tmp_path / name, "Well.", ("sad",), "train")
+        for name in ("empty.mp4", "good.wav", "long.wav")
+    ]
+    notes = Notes()
+    ready, skipped = prepare_samples(samples, tmp_path / "cache", 3, 1, notes)
+    assert [item.sample.media.name for item in ready] == ["good.wav"]
+    assert [Path(item.media).name for item in skipped] == ["empty.mp4", "long.wav"]
+    assert "0 bytes" in skipped[0].reason
+    assert "more than one utterance; expected one of at most 28.8 s" in skipped[1].reason
+    assert notes.notes == [f"skipped {item.reason}" for item in skipped]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_the_cache_knows_a_changed_file_and_other_options(tmp_path):
+    media = tmp_path / "a.wav"
+    write_silence(media, 1.0)
+    first = cache_file(media, tmp_path, 3)
+    assert cache_file(media, tmp_path, 3) == first
+    assert cache_file(media, tmp_path, 1) != first
+    os.utime(media, ns=(1, 1))
+    touched = cache_file(media, tmp_path, 3)
+    assert touched != first
+    write_silence(media, 2.0)
+    os.utime(media, ns=(1, 1))
+    assert cache_file(media, tmp_path, 3) != touched
+
+
+def test_a_directory_of_frames_is_known_by_its_files(tmp_path):
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    (frames / "0.jpg").write_bytes(b"x")
+    first = cache_file(frames, tmp_path, 1)
+    (frames / "1.jpg").write_bytes(b"x")
+    assert cache_file(frames, tmp_path, 1) != first
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_and_no_skipped_clip(tmp_path):
+    write_silence(tmp_path / "good.wav", 1.0)
+    (tmp_path / "cache").touch()
+    sample = Sample(tmp_path / "good.wav", "Well.", (), "train")
+    with pytest.raises(MerEdgeError, match="cannot write while preparing clips"):
+        prepare_samples([sample], tmp_path / "cache", 1, 1, Silent())

@@ -1,0 +1,210 @@
+"""Whole runs on a small generated data set: what is left behind, repeated, refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.model.build import build_model
+from mer_edge.model.checkpoint import load_checkpoint
+from mer_edge.model.config import PRESETS
+from train import loop
+from train.datasets.tokenizer import build_tokenizer
+from train.options import options_for
+from train.run import train
+
+QUICK = options_for("tiny", epochs=1, workers=1)
+
+
+def rewrite(data: Path, change) -> None:
+    """Pass every line of the manifest through ``change``, which may give None to drop it."""
+    manifest = data / "manifest.jsonl"
+    lines = [change(json.loads(line)) for line in manifest.read_text().splitlines()]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines if line is not None))
+
+
+@pytest.fixture(scope="module")
+def first_run(drawn_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "first"
+    options = replace(QUICK, notice="Made by a test.", modality_dropout=0.2)
+    return out, train(drawn_data, out, options), options
+
+
+def test_leaves_a_checkpoint_with_its_reports(first_run, drawn_data):
+    out, report, _ = first_run
+    assert sorted(path.name for path in out.iterdir()) == [
+        "config.json",
+        "history.json",
+        "model.safetensors",
+        "report.json",
+        "tokenizer.json",
+    ]
+    checkpoint = load_checkpoint(out)
+    assert checkpoint.model.config.labels == ("angry", "happy", "neutral", "sad")
+    assert checkpoint.thresholds == report.thresholds
+    assert checkpoint.notice.startswith("Made by a test. The text encoder has learned from")
+    assert checkpoint.provenance["train_seed"] == "0"
+    assert checkpoint.provenance["train_data_fingerprint"] == report.data_fingerprint
+    written = json.loads((out / "report.json").read_text())
+    assert written["finished"] is True
+    assert written["clips"] == {"train": 8, "valid": 4, "test": 4}
+    assert (out / written["data"]).resolve() == drawn_data.resolve()
+    assert written["options"]["modality_dropout"] == 0.2
+    assert written["test"]["clips"] == 4
+    assert set(written["test"]["tuned"]["labels"]) == set(written["labels"])
+    assert written["versions"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert written["parameters"] == sum(p.numel() for p in checkpoint.model.parameters())
+    (record,) = json.loads((out / "history.json").read_text())
+    assert record["epoch"] == written["best_epoch"] == 1
+    assert record["valid_f1"] == written["valid"]["tuned"]["f1"]
+
+
+def test_the_same_run_again_gives_the_same_bits(first_run, drawn_data, tmp_path):
+    out, report, options = first_run
+    again = train(drawn_data, tmp_path / "again", options)
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes(), name
+    assert (again.valid, again.test) == (report.valid, report.test)
+
+
+def test_a_bad_clip_is_left_out_and_named(few_clips, drawn_data, tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"no film")
+
+    def change(line):
+        bad = str(tmp_path / "bad.mp4")
+        return {**line, "media": bad} if line["media"].endswith("0001.mp4") else line
+
+    rewrite(few_clips, change)
+    report = train(few_clips, tmp_path / "run", replace(QUICK, cache=drawn_data / ".prepared"))
+    (skipped,) = report.skipped
+    assert skipped["media"].endswith("bad.mp4")
+    assert "bad.mp4" in skipped["reason"]
+    assert sum(report.clips.values()) == 15
+
+
+def test_clips_without_text_or_test_split_are_fine(few_clips, drawn_data, tmp_path):
+    def change(line):
+        return None if line["split"] == "test" else {**line, "text": None}
+
+    rewrite(few_clips, change)
+    report = train(few_clips, tmp_path / "run", replace(QUICK, cache=drawn_data / ".prepared"))
+    assert report.test is None
+    assert report.finished
+
+
+def test_weights_are_loaded_and_their_first_groups_stay(drawn_data, tmp_path):
+    donor, _ = build_model(PRESETS["tiny"], seed=9)
+    backbones = {"vggish": donor.vggish.backbone, "resnet": donor.resnet.backbone}
+    for name, backbone in backbones.items():
+        torch.save(backbone.state_dict(), tmp_path / f"{name}.pth")
+    donor.text_encoder.bert.save_pretrained(tmp_path / "bert")
+    tokenizer = build_tokenizer(["it is so"], PRESETS["tiny"].text.vocab_size)
+    (tmp_path / "bert/tokenizer.json").write_text(tokenizer)
+    options = replace(
+        QUICK,
+        bert=str(tmp_path / "bert"),
+        vggish=tmp_path / "vggish.pth",
+        resnet=tmp_path / "resnet.pth",
+    )
+    report = train(drawn_data, tmp_path / "run", options)
+    assert report.text_encoder == str(tmp_path / "bert")
+    assert "text encoder has learned" not in report.notice
+    weights = load_file(tmp_path / "run/model.safetensors")
+    for part, still, moving in (
+        ("vggish", "features.3.weight", "features.6.weight"),
+        ("resnet", "layer2.0.bn1.running_var", "layer3.0.conv1.weight"),
+    ):
+        loaded = backbones[part].state_dict()
+        assert torch.equal(weights[f"{part}.backbone.{still}"], loaded[still])
+        moved = (weights[f"{part}.backbone.{moving}"] - loaded[moving]).abs().max()
+        assert 0 < moved < 1e-3
+
+
+def test_a_run_that_diverges_leaves_its_best(drawn_data, tmp_path, monkeypatch):
+    losses = iter([1.0, float("nan")])
+    original = loop.predict
+
+    def predict(*arguments):
+        return replace(original(*arguments), loss=next(losses))
+
+    monkeypatch.setattr(loop, "predict", predict)
+    with pytest.raises(MerEdgeError, match=r"nan on the validation split in epoch 2; .* epoch 1"):
+        train(drawn_data, tmp_path / "run", replace(QUICK, epochs=3))
+    load_checkpoint(tmp_path / "run")
+    written = json.loads((tmp_path / "run/report.json").read_text())
+    assert (written["finished"], written["best_epoch"], written["test"]) == (False, 1, None)
+
+
+def test_nothing_is_left_where_the_first_loss_is_not_a_number(drawn_data, tmp_path):
+    with pytest.raises(MerEdgeError, match="no model was kept"):
+        train(drawn_data, tmp_path / "run", replace(QUICK, learning_rate=1e30, epochs=3))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_earlier_run_is_replaced_only_when_told(drawn_data, tmp_path):
+    out = tmp_path / "run"
+    train(drawn_data, out, QUICK)
+    before = (out / "model.safetensors").read_bytes()
+    with pytest.raises(MerEdgeError, match=r"run exists already; .* add --overwrite"):
+        train(drawn_data, out, QUICK)
+    assert (out / "model.safetensors").read_bytes() == before
+    train(drawn_data, out, replace(QUICK, seed=1), overwrite=True)
+    assert (out / "model.safetensors").read_bytes() != before
+
+
+def test_overwrite_leaves_a_folder_alone_that_no_run_made(drawn_data, tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"precious")
+    with pytest.raises(MerEdgeError, match="is not a training run"):
+        train(drawn_data, tmp_path, QUICK, overwrite=True)
+    with pytest.raises(MerEdgeError, match="is not a training run"):
+        train(drawn_data, tmp_path / "holiday.jpg", QUICK, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def drop(split):
+    return lambda line: None if line["split"] == split else line
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (drop("train"), {}, "no usable clip of the split 'train'"),
+        (drop("valid"), {}, "no usable clip of the split 'valid'"),
+        (lambda line: {**line, "labels": ["sad"]}, {}, "the label 'sad' is on 8 of 8 training"),
+        (None, {"labels": ("angry", "happy", "neutral")}, "unknown label 'sad'"),
+        (
+            None,
+            {"labels": ("angry", "happy", "neutral", "sad", "bored")},
+            "the label 'bored' is on 0 of 8 training clips",
+        ),
+        (None, {"device": "tpu"}, "unknown device 'tpu'; expected cpu or cuda"),
+        (None, {"vggish": Path("gone.pth")}, "gone.pth: no such file"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_and_nothing_written(
+    few_clips, drawn_data, tmp_path, change, options, message
+):
+    if change is not None:
+        rewrite(few_clips, change)
+    data = drawn_data if change is None else few_clips
+    with pytest.raises(MerEdgeError, match=message):
+        train(data, tmp_path / "run", replace(QUICK, **options))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA GPU")
+def test_a_gpu_that_is_not_there_is_named(drawn_data, tmp_path):
+    with pytest.raises(MerEdgeError, match="PyTorch finds no CUDA GPU"):
+        train(drawn_data, tmp_path / "run", replace(QUICK, device="cuda"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_trains_on_a_gpu(drawn_data, tmp_path):
+    report = train(drawn_data, tmp_path / "run", replace(QUICK, device="cuda"))
+    assert report.finished
+    load_checkpoint(tmp_path / "run")
