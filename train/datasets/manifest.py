@@ -93,7 +93,8 @@ def _read_lines(path: Path) -> list[str]:
         )
     try:
         # Editors on Windows put a byte order mark in front; JSON does not allow it.
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        # Split at line feeds alone: JSON may hold the other separators that Python knows.
+        return path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise MerEdgeError(
             f"{path}: byte {error.start} is not UTF-8; expected UTF-8 text, one JSON object a line"
@@ -129,9 +130,16 @@ def _sample(line: _Line, folder: Path, allowed: Sequence[str] | None, where: str
     if len(set(line.labels)) < len(line.labels):
         raise MerEdgeError(f"{where}: a label appears twice in {line.labels}; expected it once")
     media = folder / line.media
-    if not media.exists():
+    if not line.media or not _exists(media):
         raise MerEdgeError(
             f"{where}: {media} does not exist; expected the clip there, or its path relative to "
             "the manifest"
         )
     return Sample(media=media, text=line.text, labels=tuple(line.labels), split=line.split)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the file system, or a folder that may not be entered
+        return False

@@ -15,8 +15,8 @@ def write(folder: Path, *lines: object) -> Path:
     """A manifest of objects (as JSON) and raw lines, beside an existing ``a.mp4``."""
     (folder / "a.mp4").touch()
     path = folder / "manifest.jsonl"
-    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
-    path.write_text("\n".join(texts), encoding="utf-8")
+    texts = [x if isinstance(x, str) else json.dumps(x, ensure_ascii=False) for x in lines]
+    path.write_text("\n".join(texts), encoding="utf-8", newline="")
     return path
 
 
@@ -62,6 +62,9 @@ def test_media_may_be_outside_the_directory(tmp_path: Path) -> None:
         ({**GOOD, "text": 3}, r"Expected `str \| null`, got `int` - at `\$.text`"),
         ({**GOOD, "media": "b.mp4", "split": "dev"}, "unknown split 'dev'; expected one of train"),
         ({**GOOD, "media": "missing.mp4"}, "missing.mp4 does not exist"),
+        ({**GOOD, "media": "long" * 1000}, "does not exist"),
+        ({**GOOD, "media": "nul\0.mp4"}, "does not exist"),
+        ({**GOOD, "media": ""}, "does not exist"),
         ({**GOOD, "labels": ["joy"]}, "unknown label 'joy'; expected one of happy, sad"),
         ({**GOOD, "labels": [" "]}, "unknown label ' '"),
         ({**GOOD, "labels": ["happy", "happy"]}, "a label appears twice"),
@@ -106,5 +109,5 @@ def test_returns_what_was_written(
 ) -> None:
     folder = tmp_path_factory.mktemp("manifest")
     line = {"media": "a.mp4", "text": text, "labels": labels, "split": split}
-    (sample,) = read_manifest(write(folder, line))
+    (sample,) = read_manifest(write(folder, line, "\r"))
     assert (sample.text, sample.labels, sample.split) == (text, tuple(labels), split)
