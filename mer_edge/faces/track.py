@@ -97,8 +97,8 @@ def _linked(
         for f, seen in enumerate(faces)
         if (cost := _cost(track.last_face, seen.face)) < math.inf
     ]
-    if not pairs and len(faces) == 1 and _is_alone(alive, number):
-        pairs = [(0.0, 0, 0)]  # One person before and one now, who moved far: the same.
+    if not pairs and len(faces) == 1 and _moved_far(alive, faces[0].face, number):
+        pairs = [(0.0, 0, 0)]
     free_tracks, free_faces = set(range(len(alive))), set(range(len(faces)))
     links = []
     for _, t, f in sorted(pairs):
@@ -112,18 +112,32 @@ def _linked(
     return links
 
 
-def _is_alone(alive: list[_Track], number: int) -> bool:
-    return len(alive) == 1 and number - alive[0].last_frame == 1
+def _moved_far(alive: list[_Track], face: Face, number: int) -> bool:
+    """Whether there was one person in the frame before and is one of about the same size now."""
+    return (
+        len(alive) == 1
+        and number - alive[0].last_frame == 1
+        and _growth(alive[0].last_face, face) < MAX_GROWTH
+    )
 
 
 def _cost(before: Face, now: Face) -> float:
     """0 for the same place and size; infinite for faces that cannot be the same person's."""
-    size_before, size_now = (math.sqrt(max(face.area_px, 1e-6)) for face in (before, now))
-    step = math.dist(before.centre, now.centre) / max(size_before, size_now)
-    growth = abs(math.log(size_now / size_before))
-    if step >= MAX_STEP or growth >= math.log(MAX_GROWTH):
+    step = math.dist(before.centre, now.centre) / max(_size_px(before), _size_px(now))
+    growth = _growth(before, now)
+    if step >= MAX_STEP or growth >= MAX_GROWTH:
         return math.inf
-    return step + growth
+    return step + math.log(growth)
+
+
+def _size_px(face: Face) -> float:
+    return math.sqrt(max(face.area_px, 1e-6))
+
+
+def _growth(before: Face, now: Face) -> float:
+    """By which factor the size changed, 1 or more."""
+    factor = _size_px(now) / _size_px(before)
+    return max(factor, 1 / factor)
 
 
 def _prominence(face: Face, frame_size: tuple[int, int]) -> float:
