@@ -31,6 +31,9 @@ SCALE_FACTOR = 0.709
 PROPOSE, REFINE, DECIDE = 0.6, 0.7, 0.7
 """Smallest face probability that P-Net, R-Net and O-Net let through."""
 SMALLEST_FACE_PX = 20
+MOST_WINDOWS = 400
+"""Only the most likely windows of a level and of the picture go on, so that a texture full of
+would-be faces costs no more time and memory than a crowd does."""
 
 
 class MtcnnDetector:
@@ -71,7 +74,7 @@ class MtcnnDetector:
         """Square windows that P-Net takes for faces, shape = (N, 4)."""
         found = [self._proposals_of_level(level, columns) for level in pyramid(columns)]
         boxes = np.concatenate([np.zeros((0, 5), np.float32), *found])
-        keep = suppress(boxes[:, :4], boxes[:, 4], 0.7)
+        keep = suppress(boxes[:, :4], boxes[:, 4], 0.7)[:MOST_WINDOWS]
         return squares(boxes[keep, :4])
 
     def _proposals_of_level(self, level: NDArray[np.uint8], columns: NDArray[np.uint8]) -> Floats:
@@ -79,6 +82,8 @@ class MtcnnDetector:
         offsets, probability = self._propose.run(None, {"input_1": _normalised(level[None])})
         column, row = np.nonzero(probability[0, :, :, 1] > PROPOSE)
         scores = probability[0, column, row, 1]
+        best = np.argsort(-scores, kind="stable")[:MOST_WINDOWS]
+        column, row, scores = column[best], row[best], scores[best]
         corner = np.stack([column, row], axis=1).astype(np.float32) * STRIDE_PX
         cells = np.concatenate([corner, corner + CELL_PX], axis=1)
         keep = suppress(cells, scores, 0.5)
@@ -144,12 +149,15 @@ def pyramid(columns: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """
     shorter, longer = sorted(columns.shape[:2])
     smallest_px = max(SMALLEST_FACE_PX, shorter / 12, longer / 48)
-    levels = []
+    levels: list[NDArray[np.uint8]] = []
+    level = columns
     scale = CELL_PX / smallest_px
     while shorter * scale >= CELL_PX:
         # Even sides: every window of P-Net, which rounds odd ones up, then lies in the level.
         first, second = (2 * round(side * scale / 2) for side in columns.shape[:2])
-        levels.append(cv2.resize(columns, (second, first), interpolation=cv2.INTER_AREA))
+        # Each level from the one before, which has half the pixels to average.
+        level = cv2.resize(level, (second, first), interpolation=cv2.INTER_AREA)
+        levels.append(level)
         scale *= SCALE_FACTOR
     return levels
 

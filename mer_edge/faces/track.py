@@ -1,7 +1,7 @@
 """Who is who over a clip's frames, and whose face the clip is about.
 
-Frames may lie 0.96 s apart, too far for a tracker that predicts motion: faces are linked by how
-near and how alike in size they are, the surest pairs first.
+Frames may lie 0.96 s apart, too far for a tracker that predicts motion, and a cut may lie between
+them: faces are linked by place, size and looks, the surest pairs first.
 """
 
 from __future__ import annotations
@@ -10,18 +10,31 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.faces.boxes import Floats
 from mer_edge.faces.face import Face
 
 MAX_STEP = 1.5
 """From one frame to the next the centre of a face moves by less than this many face sizes..."""
 MAX_GROWTH = 2.0
-"""...and its size changes by less than this factor."""
-MAX_GAP_FRAMES = 5
-"""A person who was not seen in this many frames is somebody new."""
+"""...and its size changes by less than this factor..."""
+MAX_CHANGE = 0.2
+"""...and its looks by less than this (mean difference of 8 x 8 thumbnails, full scale 1).
+
+Measured on aligned crops: one person 0.5 to 1 s apart 0.02 (median), 0.16 (most); different people
+in one photo 0.19 (median), in different videos 0.26."""
+MAX_CHANGE_AFAR = 0.06
+"""A face further away or of another size, as after a cut, is the same person's if it looks the
+same.
+
+Measured: nine in ten pairs of one person, no pair of different people in one photo or video."""
+CHANGE_WEIGHT = 5.0
+"""A change of looks of 0.2 weighs as much as a step of one face size."""
+THUMBNAIL_PX = 8
 CENTRALITY_SPREAD = 0.35
 """Of the frame's half diagonal: how fast a face away from the centre loses importance."""
 
@@ -35,20 +48,17 @@ class SeenFace:
     """shape = (224, 224, 3)"""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Track:
     """One person: the faces by the number of their frame."""
 
     faces: dict[int, SeenFace] = field(default_factory=dict)
     prominence: float = 0.0
 
-    @property
-    def last_frame(self) -> int:
-        return next(reversed(self.faces))
-
-    @property
-    def last_face(self) -> Face:
-        return self.faces[self.last_frame].face
+    def add(self, number: int, seen: SeenFace, looks: Floats, prominence: float) -> None:
+        self.faces[number] = seen
+        self.last, self.looks = seen.face, looks
+        self.prominence += prominence
 
 
 def choose_faces(
@@ -68,11 +78,9 @@ def choose_faces(
         MerEdgeError: fewer people than ``choice`` are seen; nobody at all with ``choice`` 1 is
             fine and gives None everywhere.
     """
-    tracks: list[_Track] = []
-    for number, (faces, size) in enumerate(zip(frames, frame_sizes, strict=True)):
-        for track, seen in _linked(tracks, faces, number):
-            track.faces[number] = seen
-            track.prominence += _prominence(seen.face, size)
+    if choice < 1:
+        raise MerEdgeError(f"--face {choice}: expected 1 for the main person, 2 for the next...")
+    tracks = _people(frames, frame_sizes)
     if choice > len(tracks):
         if choice == 1:
             return [None] * len(frames)
@@ -86,58 +94,66 @@ def choose_faces(
     return [tracks[choice - 1].faces.get(number) for number in range(len(frames))]
 
 
-def _linked(
-    tracks: list[_Track], faces: Sequence[SeenFace], number: int
-) -> list[tuple[_Track, SeenFace]]:
-    """Each face of a frame with the track it goes on, or with a new one, added to ``tracks``."""
-    alive = [track for track in tracks if number - track.last_frame <= MAX_GAP_FRAMES]
-    pairs = [
+def _people(
+    frames: Sequence[Sequence[SeenFace]], frame_sizes: Sequence[tuple[int, int]]
+) -> list[_Track]:
+    """Everybody in the clip, in the order in which they are first seen, left to right."""
+    tracks: list[_Track] = []
+    for number, (faces, size) in enumerate(zip(frames, frame_sizes, strict=True)):
+        faces = sorted(faces, key=lambda seen: seen.face.box)
+        looks = [_looks(seen.crop) for seen in faces]
+        for t, f in _links(tracks, [seen.face for seen in faces], looks):
+            if t is None:
+                t = len(tracks)
+                tracks.append(_Track())
+            tracks[t].add(number, faces[f], looks[f], _prominence(faces[f].face, size))
+    return tracks
+
+
+def _links(
+    tracks: Sequence[_Track], faces: Sequence[Face], looks: Sequence[Floats]
+) -> list[tuple[int | None, int]]:
+    """The track that each of a frame's faces goes on, None for somebody new.
+
+    A track outlives frames in which its person is not seen.
+    """
+    pairs = sorted(
         (cost, t, f)
-        for t, track in enumerate(alive)
-        for f, seen in enumerate(faces)
-        if (cost := _cost(track.last_face, seen.face)) < math.inf
-    ]
-    if not pairs and len(faces) == 1 and _moved_far(alive, faces[0].face, number):
-        pairs = [(0.0, 0, 0)]
-    free_tracks, free_faces = set(range(len(alive))), set(range(len(faces)))
-    links = []
-    for _, t, f in sorted(pairs):
-        if t in free_tracks and f in free_faces:
-            free_tracks.remove(t)
-            free_faces.remove(f)
-            links.append((alive[t], faces[f]))
-    for f in sorted(free_faces):
-        tracks.append(_Track())
-        links.append((tracks[-1], faces[f]))
-    return links
-
-
-def _moved_far(alive: list[_Track], face: Face, number: int) -> bool:
-    """Whether there was one person in the frame before and is one of about the same size now."""
-    return (
-        len(alive) == 1
-        and number - alive[0].last_frame == 1
-        and _growth(alive[0].last_face, face) < MAX_GROWTH
+        for t, track in enumerate(tracks)
+        for f, face in enumerate(faces)
+        if (cost := _cost(track.last, face, _change(track.looks, looks[f]))) < math.inf
     )
+    linked: dict[int, int] = {}
+    for _, t, f in pairs:
+        if f not in linked and t not in linked.values():
+            linked[f] = t
+    return [(linked.get(f), f) for f in range(len(faces))]
 
 
-def _cost(before: Face, now: Face) -> float:
-    """0 for the same place and size; infinite for faces that cannot be the same person's."""
-    step = math.dist(before.centre, now.centre) / max(_size_px(before), _size_px(now))
-    growth = _growth(before, now)
-    if step >= MAX_STEP or growth >= MAX_GROWTH:
+def _cost(before: Face, now: Face, change: float) -> float:
+    """0 for the same place, size and looks; infinite for faces that cannot be one person's."""
+    size_before, size_now = (math.sqrt(max(face.area_px, 1e-6)) for face in (before, now))
+    step = math.dist(before.centre, now.centre) / max(size_before, size_now)
+    growth = abs(math.log(size_now / size_before))
+    near = step < MAX_STEP and growth < math.log(MAX_GROWTH)
+    if change >= (MAX_CHANGE if near else MAX_CHANGE_AFAR):
         return math.inf
-    return step + math.log(growth)
+    return step + growth + CHANGE_WEIGHT * change
 
 
-def _size_px(face: Face) -> float:
-    return math.sqrt(max(face.area_px, 1e-6))
+def _looks(crop: NDArray[np.uint8]) -> Floats:
+    """shape = (8, 8, 3): colours of skin, hair and background, little of the expression.
+
+    Without its mean, so that a lamp or the camera's exposure changes nobody into somebody else.
+    """
+    small = cv2.resize(crop, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
+    looks = small.astype(np.float32) / 255
+    centred: Floats = looks - looks.mean()
+    return centred
 
 
-def _growth(before: Face, now: Face) -> float:
-    """By which factor the size changed, 1 or more."""
-    factor = _size_px(now) / _size_px(before)
-    return max(factor, 1 / factor)
+def _change(before: Floats, now: Floats) -> float:
+    return float(np.abs(before - now).mean())
 
 
 def _prominence(face: Face, frame_size: tuple[int, int]) -> float:
