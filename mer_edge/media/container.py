@@ -46,7 +46,8 @@ def _open(path: Path) -> Any:
         # reach the network.
         return av.open(
             str(path.absolute()),
-            options={"protocol_whitelist": "file"},
+            # Not options=: before PyAV 17.1 it crashes on mpg, whose streams come while probing.
+            container_options={"protocol_whitelist": "file"},
             metadata_errors="ignore",
         )
     except PermissionError as error:

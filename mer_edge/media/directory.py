@@ -138,12 +138,11 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise MerEdgeError(f"{path}: the image cannot be read: {error.strerror}") from error
-    log = cv2.utils.logging  # OpenCV's log would stand beside the one error line of ours.
-    level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+    level = _set_opencv_log_level(0)  # Its log would stand beside the one error line of ours.
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     finally:
-        log.setLogLevel(level)
+        _set_opencv_log_level(level)
     if image is None:
         raise MerEdgeError(
             f"{path}: found {len(data)} bytes that are not an image; expected a frame as jpg, "
@@ -151,3 +150,9 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
         )
     pixels: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return pixels
+
+
+def _set_opencv_log_level(level: int) -> int:
+    """Returns the level until now; OpenCV 5 has moved the function. 0 is silent."""
+    module = cv2.utils.logging if hasattr(cv2.utils, "logging") else cv2
+    return int(module.setLogLevel(level))

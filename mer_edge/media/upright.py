@@ -30,7 +30,7 @@ class Upright:
         """The frame as RGB uint8 of shape (height, width, 3): square pixels, upright."""
         width, height = square_pixel_size(frame.width, frame.height, self._pixel_aspect)
         converted = self._converter.reformat(frame, width, height, "rgb24")
-        pixels: NDArray[np.uint8] = converted.to_ndarray()
+        pixels: NDArray[Any] = converted.to_ndarray()
         if not self._matrix_is_known:
             # Once: it is the stream's, and PyAV's side data keep their frame alive in a cycle.
             self._matrix, self._matrix_is_known = display_matrix(frame), True
