@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_edge.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from export.exporter import Progress
     from mer_edge.bundle import Bundle
 
 EXTRAS = {
@@ -40,6 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export; raises MerEdgeError for what the user can mend."""
+    from mer_edge.cli.progress import Bars
+
     try:
         from export.exporter import export_bundle
     except ModuleNotFoundError as error:
@@ -48,8 +47,13 @@ def run(args: argparse.Namespace) -> int:
             raise
         raise MissingExtraError("mer-edge export", package, EXTRAS[package]) from error
     started = time.perf_counter()
-    with _progress(show=not (args.quiet or args.json)) as progress:
-        bundle = export_bundle(args.run, args.out, overwrite=args.overwrite, progress=progress)
+    with Bars(quiet=args.quiet or args.json) as bars:
+        bundle = export_bundle(
+            args.run,
+            args.out,
+            overwrite=args.overwrite,
+            progress=lambda step, done, total: bars.step("export", done, total, step),
+        )
     outcome = _outcome(bundle, time.perf_counter() - started)
     if args.json:
         print(json.dumps(outcome))
@@ -82,27 +86,3 @@ def _print(outcome: dict[str, object]) -> None:
         f"over {outcome['cases']} cases ({outcome['tolerance']:g} allowed)"
     )
     print(f"next: mer-edge infer {outcome['bundle']} CLIP.mp4")
-
-
-@contextmanager
-def _progress(show: bool) -> Iterator[Progress | None]:
-    """A bar on stderr, so that stdout stays for the outcome."""
-    if not show:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("loading", total=None)
-
-        def update(step: str, done: int, total: int) -> None:
-            bar.update(task, description=step, completed=done, total=total)
-
-        yield update

@@ -1,0 +1,77 @@
+"""One tiny model, exported once through the command line, for all tests that only read it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import export.exporter
+from export.cases import BatchShape, cases_of
+from export.graphs import GraphPlan
+from export.parity import ParityCheck
+from export.wrappers import plan_graphs
+from mer_edge.bundle import Bundle
+from mer_edge.cli.main import main
+from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
+from tests.make_tiny_bundle import make_checkpoint
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A training run, the bundle made of it, and what the command printed."""
+
+    run: Path
+    checkpoint: Checkpoint
+    bundle: Bundle
+    outcome: dict
+    plans: dict[str, GraphPlan]
+
+    @property
+    def files(self) -> dict[str, Path]:
+        return {name: self.bundle.graph_path(name) for name in self.bundle.manifest.graphs}
+
+    def check(self, **changed: Path) -> ParityCheck:
+        """The parity check of the bundle's graphs, single files replaced."""
+        return ParityCheck(self.checkpoint.model, self.plans, self.files | changed)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("export")
+    run, out = folder / "run", folder / "bundle"
+    make_checkpoint(run)
+    stdout = io.StringIO()
+    with contextlib.redirect_stdout(stdout):
+        assert main(["export", str(run), "--out", str(out), "--json"]) == 0
+    checkpoint = load_checkpoint(run)
+    return Exported(
+        run,
+        checkpoint,
+        Bundle.load(out),
+        json.loads(stdout.getvalue()),
+        plan_graphs(checkpoint.model),
+    )
+
+
+@pytest.fixture
+def copied_graphs(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for seconds of tracing: the graphs of the same model, already written.
+
+    The gate has one shape; the session's export went through the whole of it.
+    """
+
+    def write_graph(plan, file, metadata):
+        shutil.copyfile(exported.files[plan.name], file)
+        return exported.bundle.manifest.graphs[plan.name]
+
+    def gate_cases(max_tokens):
+        return list(cases_of([BatchShape(2, 2, 5)]))
+
+    monkeypatch.setattr(export.exporter, "write_graph", write_graph)
+    monkeypatch.setattr(export.exporter, "gate_cases", gate_cases)

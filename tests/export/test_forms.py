@@ -1,0 +1,104 @@
+"""Every attention form and any SEM position export and agree with PyTorch.
+
+A form changes the graphs that have SEMs; the others are taken from the session's export, whose
+weights the new model shares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+
+from export.cases import SUBSETS, BatchShape, Case, cases_of
+from export.graphs import write_graph
+from export.manifest import variant
+from export.parity import TOLERANCE, ParityCheck
+from export.wrappers import plan_graphs
+from mer_edge.model.build import build_model
+from mer_edge.model.config import TINY
+
+SHAPES = (BatchShape(1, 1, 3), BatchShape(3, 5, 11))
+
+
+def check_form(exported, folder: Path, changed: tuple[str, ...], **config) -> ParityCheck:
+    """Export the ``changed`` graphs of the tiny model with another configuration."""
+    base = exported.checkpoint.model
+    model, _ = build_model(replace(base.config, **config), seed=5)
+    shared = {
+        name: weight
+        for name, weight in base.state_dict().items()
+        if not name.startswith(("vggish.", "resnet."))
+    }
+    missing, surplus = model.load_state_dict(shared, strict=False)
+    assert all(name.startswith(("vggish.", "resnet.")) for name in missing)
+    assert not surplus
+    plans = plan_graphs(model.eval())
+    files = dict(exported.files)
+    for name in changed:
+        files[name] = folder / f"{name}.onnx"
+        write_graph(plans[name], files[name], {})
+    return ParityCheck(model, plans, files)
+
+
+def assert_parity(check: ParityCheck) -> None:
+    report = check.run([*cases_of(SHAPES), Case(BatchShape(7, 2, 5), SUBSETS)])
+    check.require(report)
+    assert len(report.results) == 15
+    assert report.max_abs_logit_difference < TOLERANCE / 10
+
+
+def inputs(file: Path) -> list[str]:
+    return [value.name for value in onnx.load(file).graph.input]
+
+
+def test_spatial_is_what_the_session_exports(exported):
+    assert exported.checkpoint.model.config.sem_attention == "spatial"
+    assert inputs(exported.files["audio"]) == ["waveform", "text"]
+
+
+def test_key_with_sems_everywhere_in_the_face_encoder_and_none_in_the_audio_encoder(
+    exported, tmp_path
+):
+    check = check_form(
+        exported,
+        tmp_path,
+        ("audio", "visual"),
+        sem_attention="key",
+        audio_sem_positions=(),
+        visual_sem_positions=(1, 2, 3, 4, 5),
+    )
+    assert_parity(check)
+    # An encoder without SEMs takes no text; the literal formula needs neither Conv_q nor Conv_k.
+    assert inputs(tmp_path / "audio.onnx") == ["waveform"]
+    assert inputs(tmp_path / "visual.onnx") == ["faces", "text"]
+    visual = onnx.load(tmp_path / "visual.onnx")
+    weights = [tensor.name for tensor in visual.graph.initializer]
+    assert not [name for name in weights if "conv_q" in name or "conv_k" in name]
+    assert "Softmax" not in {node.op_type for node in visual.graph.node}
+
+
+def test_tokens_with_sems_everywhere_in_the_audio_encoder(exported, tmp_path):
+    check = check_form(
+        exported,
+        tmp_path,
+        ("text", "audio", "visual"),
+        sem_attention="tokens",
+        audio_sem_positions=(1, 2, 3, 4),
+    )
+    assert_parity(check)
+    text = onnx.load(tmp_path / "text.onnx")
+    assert [value.name for value in text.graph.output] == ["text", "tokens"]
+    assert inputs(tmp_path / "audio.onnx") == ["waveform", "tokens", "token_mask"]
+    assert inputs(tmp_path / "visual.onnx") == ["faces", "tokens", "token_mask"]
+
+
+@pytest.mark.parametrize(
+    ("audio", "visual", "name"),
+    [((), (), "MER-MBT"), ((2,), (), "MER-SEM-MBT"), ((), (5,), "MER-SEM-MBT")],
+)
+def test_the_variant_is_the_papers_name(audio, visual, name):
+    config = replace(TINY, audio_sem_positions=audio, visual_sem_positions=visual)
+    assert variant(config) == name

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from export.golden import check_golden, golden_batches, make_golden
+from export.runners import OnnxRunner, TorchRunner
+from mer_edge.bundle import load_golden
+from mer_edge.errors import MerEdgeError
+from tests.export.broken import with_changed_weight
+
+
+@pytest.fixture(scope="module")
+def golden(exported):
+    return load_file(exported.bundle.path / "golden.safetensors")
+
+
+def test_what_the_bundle_holds(exported):
+    golden = load_golden(exported.bundle)
+    assert set(golden) == {"full", "audio_only"}
+    assert set(golden["full"]) == {"text", "audio", "visual", "fusion"}
+    assert set(golden["audio_only"]) == {"audio", "fusion"}
+    for case in golden.values():
+        for graph, tensors in case.items():
+            spec = exported.bundle.manifest.graphs[graph]
+            assert set(tensors) == {tensor.name for tensor in (*spec.inputs, *spec.outputs)}
+            for tensor in (*spec.inputs, *spec.outputs):
+                found = tensors[tensor.name]
+                assert found.dtype.name == tensor.dtype
+                assert len(found.shape) == len(tensor.shape)
+    # Two segments with sound, one of them with a face.
+    assert golden["full"]["audio"]["waveform"].shape == (2, 15600)
+    assert golden["full"]["visual"]["faces"].shape == (1, 224, 224, 3)
+    assert golden["full"]["fusion"]["visual_mask"].tolist() == [[True, False]]
+    assert golden["audio_only"]["fusion"]["text_mask"].tolist() == [False]
+
+
+def test_the_decisions_are_the_models_own(exported):
+    golden = load_golden(exported.bundle)
+    for case, batch in golden_batches(exported.checkpoint.model).items():
+        with torch.inference_mode():
+            fused = exported.checkpoint.model(batch)
+        for name, expected in fused._asdict().items():
+            np.testing.assert_allclose(golden[case]["fusion"][name], expected, atol=1e-6)
+
+
+def test_absent_modalities_weigh_nothing(golden):
+    np.testing.assert_array_equal(golden["audio_only.fusion.weights"], [[1.0, 0.0, 0.0]])
+    assert golden["full.fusion.weights"].min() > 0
+    assert golden["full.fusion.weights"].sum() == pytest.approx(1)
+
+
+def test_absent_text_is_the_bundles_constant(exported, golden):
+    constants = load_file(exported.bundle.path / "constants.safetensors")
+    np.testing.assert_array_equal(golden["audio_only.audio.text"][0], constants["absent_text"])
+    expected = exported.checkpoint.model.absent_text.detach().numpy()
+    np.testing.assert_array_equal(constants["absent_text"], expected)
+
+
+def test_made_again_it_is_the_same(exported, golden):
+    again = make_golden(exported.checkpoint.model, exported.plans)
+    assert set(again) == set(golden)
+    for key, array in golden.items():
+        np.testing.assert_allclose(again[key], array, atol=1e-6)
+
+
+def test_the_graphs_reproduce_it_and_so_does_pytorch(exported, golden):
+    check_golden(golden, OnnxRunner(exported.files))
+    check_golden(golden, TorchRunner(exported.plans))
+
+
+def test_a_graph_that_does_not_is_named(exported, golden, tmp_path):
+    file = with_changed_weight(
+        exported.files["visual"], tmp_path / "visual.onnx", "sems.5.norm.weight", 1.0
+    )
+    with pytest.raises(MerEdgeError, match=r"visual graph .* PyTorch: full\.visual\.visual: max"):
+        check_golden(golden, OnnxRunner(exported.files | {"visual": file}))
