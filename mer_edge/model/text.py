@@ -128,6 +128,12 @@ def _sizes_of(config: BertConfig) -> TextSizes:
 
 def _tokenizer_json(source: str | Path, tokenizer: Any, sizes: TextSizes) -> str:
     backend = tokenizer.backend_tokenizer
+    # Where a directory has no vocabulary, transformers makes up a tokenizer of the special tokens.
+    if backend.get_vocab_size() <= len(tokenizer.all_special_tokens):
+        raise MerEdgeError(
+            f"{source}: the tokenizer has no words; expected tokenizer.json or vocab.txt "
+            "beside the weights"
+        )
     if backend.get_vocab_size() > sizes.vocab_size:
         raise MerEdgeError(
             f"{source}: the tokenizer has {backend.get_vocab_size()} tokens, the text encoder "
