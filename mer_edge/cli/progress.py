@@ -51,7 +51,8 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if self._tasks:  # else rich would end bars that never began with an empty line
+            self._bars.stop()
 
     def step(self, stage: str, done: int, total: int, detail: str = "") -> None:
         if stage not in self._tasks:
