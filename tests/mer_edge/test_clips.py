@@ -1,9 +1,5 @@
 """Whole clips: every kind of source, every option, every absent modality."""
 
-import subprocess
-import sys
-import tracemalloc
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,8 +8,8 @@ import pytest
 
 from mer_edge.clips import ClipOptions, PreparedClip, load_clips, prepare_clips
 from mer_edge.errors import MerEdgeError
-from mer_edge.faces.face import Face
 from mer_edge.text.source import TextOptions
+from tests.grey_detector import Grey, level_of_crop
 from tests.media_files import (
     QUADRANTS,
     Picture,
@@ -25,31 +21,6 @@ from tests.media_files import (
     write_media,
 )
 
-# Where the five points lie in a face box, as shares of its sides.
-POINTS = np.array([[0.33, 0.4], [0.67, 0.4], [0.5, 0.6], [0.37, 0.78], [0.63, 0.78]])
-
-
-@dataclass
-class Grey:
-    """A detector for tests: ``count`` faces in a row in every frame brighter than black."""
-
-    count: int = 1
-    name: str = "grey"
-    calls: int = 0
-
-    def detect(self, frame_rgb: np.ndarray) -> list[Face]:
-        self.calls += 1
-        if frame_rgb.mean() < 10:
-            return []
-        height, width = frame_rgb.shape[:2]
-        faces = []
-        for i in range(self.count):
-            side = min(height, width / self.count) * (0.9 - 0.1 * i)
-            x0, y0 = (i + 0.5) * width / self.count - side / 2, (height - side) / 2
-            points = (POINTS * side + (x0, y0)).astype(np.float32)
-            faces.append(Face((x0, y0, x0 + side, y0 + side), 0.99, points))
-        return faces
-
 
 def black(number: int, time_s: float, size: tuple[int, int]) -> np.ndarray:
     return np.zeros((size[1], size[0], 3), np.uint8)
@@ -60,11 +31,6 @@ def error_of(source: Path, options: ClipOptions | None = None, detector: Grey | 
         list(load_clips(source, options or ClipOptions(), detector=detector or Grey()))
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def level_of_crop(crop: np.ndarray) -> float:
-    """The middle of the crop: its edges may reach beyond the frame."""
-    return float(crop[100:130, 100:130].mean())
 
 
 def test_one_clip_of_a_video(tmp_path):
@@ -219,81 +185,6 @@ def test_options_that_do_not_fit_the_source(tmp_path):
     assert "only for a directory of frames" in error_of(sound, ClipOptions(frame_rate_hz=25))
 
 
-def test_a_subtitle_file_makes_a_clip_per_utterance(tmp_path):
-    path = write_media(
-        tmp_path / "a.mp4", Picture(rate_hz=5, frames=25), Voice("aac", duration_s=5)
-    )
-    cues = "1\n00:00:00,500 --> 00:00:01,500\nOne\n\n2\n00:00:02,000 --> 00:00:04,000\nTwo\n"
-    path.with_suffix(".srt").write_text(cues)
-    first, second = load_clips(path, detector=Grey())
-    assert (first.text, first.start_s, first.end_s, first.segments) == ("One", 0.5, 1.5, 1)
-    assert (second.text, second.start_s, second.end_s, second.segments) == ("Two", 2.0, 4.0, 2)
-    assert first.notes == second.notes == ("Text: a.srt.",)
-    # Middles: 0.98; 2.48 and 3.48 s, at five frames a second.
-    levels = [level_of_crop(crop) for clip in (first, second) for crop in clip.faces]
-    assert levels == pytest.approx([level_of(n) for n in (4, 12, 17)], abs=3)
-    (whole,) = load_clips(path, detector=Grey(), options=ClipOptions(TextOptions(no_text=True)))
-    samples = np.concatenate([*whole.waveform[:, :15_360], whole.waveform[-1, 15_360:]])
-    assert np.array_equal(first.waveform[0], samples[8_000:23_600])
-    assert np.array_equal(second.waveform[1], samples[32_000 + 15_360 : 32_000 + 30_960])
-
-
-def test_embedded_subtitles(tmp_path):
-    path = write_media(
-        tmp_path / "a.mkv",
-        Picture("mpeg4", frames=75),
-        Voice("flac", duration_s=3),
-        cues=[(0.0, 1.0, "Hello"), (1.5, 2.9, "world")],
-    )
-    clips = list(load_clips(path, detector=Grey()))
-    assert [(clip.text, clip.start_s, clip.end_s) for clip in clips] == [
-        ("Hello", 0.0, 1.0),
-        ("world", 1.5, 2.9),
-    ]
-    assert clips[0].notes == ("Text: embedded subtitles.",)
-
-
-def test_a_cue_after_the_end_comes_before_any_clip(tmp_path):
-    path = write_media(tmp_path / "a.wav", None, Voice("pcm_s16le", duration_s=3))
-    path.with_suffix(".srt").write_text(
-        "1\n00:00:00,000 --> 00:00:01,000\nIn\n\n2\n00:01:00,000 --> 00:01:01,000\nOut\n"
-    )
-    assert "cue 2 of a.srt ('Out') starts at 60.00 s, but the media is 3.00 s long" in error_of(
-        path
-    )
-
-
-def test_a_long_source_is_cut_to_windows(tmp_path):
-    path = write_media(tmp_path / "a.flac", None, Voice("flac", 16_000, duration_s=60))
-    clips = list(load_clips(path))
-    assert [clip.segments for clip in clips] == [30, 30, 3]
-    assert [clip.start_s for clip in clips] == pytest.approx([0, 28.8, 57.6])
-    assert "Window 2 of 3: 60.00 s were cut every 28.8 s." in clips[1].notes
-    given = ClipOptions(TextOptions(text="Hello"), window_s=9.6)
-    clips = list(load_clips(path, given))
-    assert [clip.segments for clip in clips] == [10] * 6 + [3]
-    assert {clip.text for clip in clips} == {"Hello"}
-    assert any("same text" in note for note in clips[0].notes)
-
-
-def test_each_window_is_transcribed_on_its_own(tmp_path, monkeypatch):
-    import mer_edge.text.asr
-
-    heard = []
-
-    def transcribe(model_dir, waveform):
-        heard.append(waveform)
-        return f"window {len(heard)}"
-
-    monkeypatch.setattr(mer_edge.text.asr, "transcribe", transcribe)
-    path = write_media(tmp_path / "a.flac", None, Voice("flac", 16_000, duration_s=40))
-    clips = list(load_clips(path, ClipOptions(TextOptions(asr_model=tmp_path))))
-    assert [clip.text for clip in clips] == ["window 1", "window 2"]
-    assert [len(waveform) for waveform in heard] == [28.8 * 16_000, 11.2 * 16_000]
-    assert np.array_equal(heard[1][:15_600], clips[1].waveform[0])
-    assert "Text: asr." in clips[0].notes
-
-
 def test_nothing_at_all_is_an_error(tmp_path):
     path = write_media(tmp_path / "a.mp4", Picture(frames=75, draw=black))
     message = error_of(path)
@@ -342,68 +233,3 @@ def test_clips_before_the_damage_are_kept(tmp_path):
         for clip in load_clips(path, ClipOptions(window_s=1.92), detector=Grey()):
             kept.append(clip)
     assert [round(clip.start_s, 2) for clip in kept] == [0.0, 1.92]
-
-
-def test_memory_does_not_grow_with_the_length(tmp_path):
-    """Two minutes of sound in windows: numpy's peak is that of a window, not of the file."""
-    path = write_media(tmp_path / "a.flac", None, Voice("flac", 16_000, duration_s=120))
-    peaks = []
-    for count in (2, 24):
-        tracemalloc.start()
-        clips = load_clips(path, ClipOptions(window_s=4.8))
-        for _ in range(count):
-            next(clips)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        clips.close()
-    assert peaks[1] < 1.2 * peaks[0]
-    assert peaks[1] < 8e6  # A window: 5 crops of 150 kB, 5 segments of 62 kB, a few times.
-
-
-def test_closing_the_generator_closes_the_file(tmp_path):
-    path = write_media(tmp_path / "a.flac", None, Voice("flac", 16_000, duration_s=60))
-    clips = load_clips(path)
-    next(clips)
-    descriptors = [p.resolve() for p in Path("/proc/self/fd").iterdir() if p.exists()]
-    assert path.resolve() in descriptors
-    clips.close()
-    descriptors = [p.resolve() for p in Path("/proc/self/fd").iterdir() if p.exists()]
-    assert path.resolve() not in descriptors
-
-
-def test_neither_torch_nor_transformers_is_loaded(tmp_path):
-    path = write_media(tmp_path / "a.wav", None, Voice("pcm_s16le"))
-    script = (
-        "import sys; from mer_edge.clips import load_clips\n"
-        "assert next(load_clips(sys.argv[1])).segments == 1\n"
-        "assert not {'torch', 'transformers'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
-
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-@pytest.mark.shared
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not here")
-@pytest.mark.parametrize(
-    ("name", "segments", "faces"),
-    [
-        ("clips/0Fi83BHQsMA_00002.mp4", 2, 2),
-        ("clips/PbgB2TaYhio_00007.mp4", 1, 1),
-        ("clips/M003_level_1_disgusted_015.mp4", 5, 5),
-        ("clips/W023_level_2_surprised_010.mp4", 3, 3),
-        ("clips/W036_level_3_happy_007.mp4", 3, 3),
-        ("photos/pf_no_face.mp4", 4, 0),
-        ("photos/pf_single_face.mp4", 3, 3),
-        ("ravdess_av_actor01/mp4/01-01-01-01-01-01-01.mp4", 3, 3),
-        ("ravdess_av_actor01/mp4/01-01-01-01-02-01-01.mp4", 3, 3),
-        ("ravdess_audio/03-01-01-01-01-01-01.flac", 3, 0),
-    ],
-)
-def test_real_files(name, segments, faces):
-    (clip,) = load_clips(DATA / name)
-    assert clip.segments == segments
-    assert clip.face_present.sum() == faces
-    assert clip.audio_present.all()
-    assert 0.005 < np.abs(clip.waveform).max() <= 1
