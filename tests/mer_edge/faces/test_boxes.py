@@ -25,6 +25,11 @@ def test_suppression_keeps_the_surest_of_a_heap():
     assert suppress(boxes(), np.zeros(0, np.float32), 0.5).tolist() == []
 
 
+def test_what_is_suppressed_suppresses_nothing():
+    rows = boxes((0, 0, 10, 10), (3, 0, 13, 10), (6, 0, 16, 10))
+    assert suppress(rows, np.array([0.9, 0.8, 0.7], np.float32), 0.4).tolist() == [0, 2]
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 40), st.integers(0, 1000))
 def test_suppression_leaves_no_pair_that_overlaps(count, seed):

@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.faces import mtcnn
 from mer_edge.faces.align import TEMPLATE, align
 from mer_edge.faces.detector import detect_downscaled, open_detector
+from mer_edge.faces.face import Face
 from mer_edge.faces.mtcnn import MtcnnDetector, pyramid
 from mer_edge.faces.yunet import YuNetDetector
 
@@ -52,6 +54,27 @@ def test_faces_in_a_large_frame_come_back_in_its_own_pixels(detector):
         assert np.abs(face.points[:2] - (EYES * scale + (x, y))).max() < 12 * scale
 
 
+class Pixel:
+    """A detector for tests: a face of one pixel where the picture is brightest."""
+
+    name = "pixel"
+
+    def detect(self, frame_rgb: np.ndarray) -> list[Face]:
+        y, x = np.unravel_index(frame_rgb[..., 0].argmax(), frame_rgb.shape[:2])
+        box = (x - 0.5, y - 0.5, x + 0.5, y + 0.5)
+        return [Face(box, 1.0, np.full((5, 2), (x, y), np.float32))]
+
+
+def test_a_pixel_of_the_small_frame_is_its_block_of_the_full_one():
+    frame = np.zeros((90, 120, 3), np.uint8)
+    frame[60:63, 30:33] = 255  # becomes one pixel when the frame is made three times smaller
+    (face,) = detect_downscaled(Pixel(), frame, max_side_px=40)
+    assert face.points[0].tolist() == [31, 61]
+    assert face.box == pytest.approx((29.5, 59.5, 32.5, 62.5))
+    (face,) = detect_downscaled(Pixel(), frame, max_side_px=120)
+    assert face.points[0].tolist() == [30, 60]
+
+
 def test_a_tilted_face_is_made_upright(detector):
     picture = on_canvas({(200, 120): 1.0}, (480, 640))
     turn = cv2.getRotationMatrix2D((320, 240), 20, 1)
@@ -69,6 +92,38 @@ def test_frames_without_room_for_a_face_give_none(detector, shape):
     assert detect_downscaled(detector, np.full(shape, 128, np.uint8)) == []
 
 
+def test_a_huge_frame_is_searched_as_a_small_one(detector):
+    canvas = np.full((4000, 6000, 3), 100, np.uint8)
+    face = cv2.resize(draw_face(), (1200, 1200), interpolation=cv2.INTER_CUBIC)
+    canvas[1000:2200, 3000:4200] = face
+    for faces in (detector.detect(canvas), detect_downscaled(detector, canvas)):
+        (found,) = faces
+        assert np.abs(found.points[:2] - (EYES * 5 + (3000, 1000))).max() < 50
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_frame_on_its_side_does_no_harm(detector, turns):
+    frame = np.rot90(on_canvas({(200, 100): 1.0}, (480, 640)), turns)
+    for face in detector.detect(frame):
+        assert 0 <= face.score <= 1
+        assert np.isfinite(face.points).all()
+
+
+def test_a_small_face_is_found_where_it_is(detector):
+    """28 px wide in 360: near the smallest that is looked for."""
+    canvas = on_canvas({(400, 200): 0.35}, (360, 640))
+    (face,) = detector.detect(canvas)
+    assert np.abs(face.points[:2] - (EYES * 0.35 + (400, 200))).max() < 4
+
+
+def test_a_wall_of_faces_costs_no_more_than_a_crowd(detector, monkeypatch):
+    wall = np.tile(cv2.resize(draw_face(), (60, 60), interpolation=cv2.INTER_AREA), (6, 10, 1))
+    assert len(detector.detect(wall)) > 30
+    monkeypatch.setattr(mtcnn, "MOST_WINDOWS", 20)
+    assert len(detector._proposals(cv2.transpose(wall))) == 20
+    assert 0 < len(detector.detect(wall)) <= 20
+
+
 def test_grey_and_not_contiguous_frames_are_fine(detector):
     face = draw_face()
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
@@ -77,6 +132,14 @@ def test_grey_and_not_contiguous_frames_are_fine(detector):
     padded[:, ::2] = face
     (found,) = detector.detect(padded[:, ::2])
     assert found.score == pytest.approx(detector.detect(face)[0].score)
+
+
+def test_the_same_frame_gives_the_same_faces(detector):
+    (first,), (again,) = detector.detect(draw_face()), detector.detect(draw_face())
+    assert (first.box, first.score) == (again.box, again.score)
+    assert (first.points == again.points).all()
+    (other,) = MtcnnDetector(threads=2).detect(draw_face())
+    assert np.abs(other.points - first.points).max() < 0.01
 
 
 def test_noise_is_no_face(detector):
@@ -172,13 +235,41 @@ def test_other_files_are_no_yunet(tmp_path):
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"real pictures are not at {SHARED}")
 @pytest.mark.parametrize(
     ("name", "people"),
-    [("pf_single_face.jpg", 1), ("pf_multi_face.jpg", 5), ("pf_45-m7-di-ph.jpg", 1)],
+    [
+        ("pf_single_face.jpg", 1),
+        ("pf_multi_face.jpg", 5),
+        ("pf_45-m7-di-ph.jpg", 1),
+        ("fa_sample1.jpg", 3),
+    ],
 )
 def test_real_photos(detector, name, people):
     picture = cv2.cvtColor(cv2.imread(str(SHARED / "photos" / name)), cv2.COLOR_BGR2RGB)
     faces = detect_downscaled(detector, picture)
     assert len(faces) == people
     assert min(face.score for face in faces) > 0.95
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"real pictures are not at {SHARED}")
+def test_a_real_photo_with_averted_faces(detector):
+    """Of three people one shows her face, one looks down and one is in profile."""
+    picture = cv2.imread(str(SHARED / "photos" / "fa_sample2.jpg"))
+    faces = detect_downscaled(detector, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    assert 1 <= len(faces) <= 3
+    assert all(
+        faces[0].box[axis] < at < faces[0].box[axis + 2] for axis, at in enumerate((1535, 290))
+    )
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"real pictures are not at {SHARED}")
+@pytest.mark.parametrize(("name", "people"), [("pf_single_face.mp4", 1), ("pf_no_face.mp4", 0)])
+def test_real_videos(detector, name, people):
+    with av.open(str(SHARED / "photos" / name)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [len(detect_downscaled(detector, frame)) for frame in frames[::12]] == (
+        [people] * len(frames[::12])
+    )
 
 
 @pytest.mark.shared
