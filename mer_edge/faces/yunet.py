@@ -7,6 +7,8 @@ and the decoding of a graph with YuNet's outputs (2023mar layout: cls, obj, bbox
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -38,10 +40,11 @@ class YuNetDetector:
             )
         self._model = model
         try:
-            self._detector = cv2.FaceDetectorYN.create(
-                str(model), "", (32, 32), MIN_SCORE, NMS_OVERLAP, TOP_K
-            )
-            self._run(np.zeros((32, 32, 3), np.uint8))
+            with _quiet_opencv():
+                self._detector = cv2.FaceDetectorYN.create(
+                    str(model), "", (32, 32), MIN_SCORE, NMS_OVERLAP, TOP_K
+                )
+                self._run(np.zeros((32, 32, 3), np.uint8))
         except cv2.error as error:
             raise MerEdgeError(
                 f"{model}: OpenCV {cv2.__version__} cannot use it as a YuNet model; expected, for "
@@ -68,6 +71,18 @@ class YuNetDetector:
         self._detector.setInputSize((frame_bgr.shape[1], frame_bgr.shape[0]))
         _, rows = self._detector.detect(frame_bgr)
         return np.zeros((0, 15), np.float32) if rows is None else rows
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV from printing what the error says better, and notes on its own engine."""
+    log = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 and OpenCV 4
+    level = log.getLogLevel()
+    log.setLogLevel(0)  # silent
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
 
 
 def _face(row: NDArray[np.float32]) -> Face:

@@ -23,6 +23,7 @@ def smooth_picture(height: int = 400, width: int = 500) -> np.ndarray:
     return np.stack([red, green, np.full_like(red, 128)], axis=2).astype(np.uint8)
 
 
+@settings(deadline=None)
 @given(angles, scales, shifts, shifts)
 def test_a_known_similarity_is_recovered(angle, scale, x, y):
     points = moved(TEMPLATE, angle, scale, x, y)

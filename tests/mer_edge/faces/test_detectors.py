@@ -220,7 +220,7 @@ def test_yunet_outputs_are_decoded(tmp_path):
     assert weak.detect(np.zeros((32, 32, 3), np.uint8)) == []
 
 
-def test_other_files_are_no_yunet(tmp_path):
+def test_other_files_are_no_yunet(tmp_path, capfd):
     with pytest.raises(MerEdgeError, match=r"none\.onnx: no such file"):
         open_detector(tmp_path / "none.onnx")
     text = tmp_path / "text.onnx"
@@ -229,6 +229,7 @@ def test_other_files_are_no_yunet(tmp_path):
         open_detector(text)
     with pytest.raises(MerEdgeError, match=r"pnet\.onnx: .* cannot use it as a YuNet"):
         open_detector(mtcnn.weights_folder() / "pnet.onnx")
+    assert capfd.readouterr() == ("", "")  # OpenCV has not added lines of its own.
 
 
 @pytest.mark.shared

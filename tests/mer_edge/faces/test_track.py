@@ -103,6 +103,16 @@ def test_a_cut_to_somebody_else_in_the_same_place_is_somebody_else():
     assert choose(frames, 2) == [None, second, None, second, None]
 
 
+def test_changed_looks_are_forgiven_nearby_only():
+    """A turned head changes as much as there is between two people who look alike."""
+    first = seen(120, 180, 60, person=0)
+    near = seen(150, 190, 70, person=ALIKE)
+    far, larger = seen(500, 180, 60, person=ALIKE), seen(120, 180, 150, person=ALIKE)
+    assert choose([[first], [near]]) == [first, near]
+    assert None in choose([[first], [far]])
+    assert None in choose([[first], [larger]])
+
+
 def test_a_lamp_changes_nobody_into_somebody_else():
     lit = seen(320, 180)
     dark = SeenFace(seen(325, 182).face, looks_of(0, brightness=0.5))
