@@ -40,7 +40,8 @@ class MtcnnDetector:
     """Finds faces with P-Net, R-Net and O-Net on the CPU.
 
     Args:
-        threads: threads of each network; 0 leaves the choice to ONNX Runtime (all cores).
+        threads: threads of each network; 0 takes all cores. The networks are so small that a
+            second thread costs more than it gains where the cores have other work.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
@@ -49,7 +50,7 @@ class MtcnnDetector:
 
     name = "mtcnn"
 
-    def __init__(self, threads: int = 0) -> None:
+    def __init__(self, threads: int = 1) -> None:
         folder = weights_folder()
         self._propose = _session(folder / "pnet.onnx", threads)
         self._refine = _session(folder / "rnet.onnx", threads)
