@@ -18,6 +18,7 @@ EXTRAS = {
     "torchvision": "export",
     "transformers": "export",
     "onnx": "export",
+    "onnx_ir": "export",
     "onnxscript": "export",
     "onnxruntime": "cpu",
 }
