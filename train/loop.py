@@ -85,7 +85,8 @@ def fit(
         meter = _Meter(progress, epoch, per_epoch, options.epochs, best[0])
         model.train()
         for batch, truth in batches:
-            loss = _step(model, optimizer, batch.to(options.device), truth, pos_weight)
+            batch, truth = batch.to(options.device), truth.to(options.device)
+            loss = _step(model, optimizer, batch, truth, pos_weight, options.modality_loss_weight)
             _check_loss(loss, f"in epoch {epoch}, batch {meter.batches + 1}", options, best_epoch)
             meter.add(loss, len(truth))
         valid = predict(model, valid_clips, options, pos_weight)
@@ -148,17 +149,35 @@ def _step(
     batch: ModelBatch,
     truth: torch.Tensor,
     pos_weight: torch.Tensor,
+    modality_loss_weight: float,
 ) -> float:
     """One optimiser step; returns the loss before it. A loss that is not finite changes nothing."""
     optimizer.zero_grad(set_to_none=True)
-    logits = model(batch).logits
-    loss = F.binary_cross_entropy_with_logits(
-        logits, truth.to(logits.device), pos_weight=pos_weight
-    )
+    fused = model(batch)
+    loss = F.binary_cross_entropy_with_logits(fused.logits, truth, pos_weight=pos_weight)
+    if modality_loss_weight:
+        loss = loss + modality_loss_weight * modality_loss(
+            fused.decisions, batch, truth, pos_weight
+        )
     if torch.isfinite(loss):
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return float(loss.detach())
+
+
+def modality_loss(
+    decisions: torch.Tensor, batch: ModelBatch, truth: torch.Tensor, pos_weight: torch.Tensor
+) -> torch.Tensor:
+    """Mean loss of the decisions (B, 3, labels) of the modalities that are there; 0 if none is."""
+    present = torch.stack(
+        [batch.audio_mask.any(1), batch.visual_mask.any(1), batch.text_mask], dim=1
+    )
+    if not present.any():
+        return decisions.new_zeros(())
+    targets = truth[:, None].expand_as(decisions)
+    return F.binary_cross_entropy_with_logits(
+        decisions[present], targets[present], pos_weight=pos_weight
+    )
 
 
 def _check_loss(loss: float, where: str, options: TrainOptions, best_epoch: int) -> None:

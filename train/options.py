@@ -29,6 +29,11 @@ class TrainOptions:
     """Of a VGGish or ResNet18 with loaded weights, above its frozen groups."""
     modality_dropout: float = 0.0
     """Chance, per clip and modality, that training hides a modality; one is always kept."""
+    modality_loss_weight: float = 0.0
+    """How much the loss of each modality's own decision counts beside that of the fused one.
+
+    The paper has none (0). From scratch the first modality that learns takes the weight of the
+    fusion, and hardly any gradient is left for the others."""
     seed: int = 0
     device: str = "cpu"
     """``cpu`` or ``cuda``."""
@@ -66,6 +71,10 @@ class TrainOptions:
         if not 0 <= self.modality_dropout < 1:
             raise MerEdgeError(
                 f"modality_dropout is {self.modality_dropout}; expected at least 0 and less than 1"
+            )
+        if not self.modality_loss_weight >= 0:
+            raise MerEdgeError(
+                f"modality_loss_weight is {self.modality_loss_weight}; expected 0 or more"
             )
         if self.labels is not None and len(set(filter(None, self.labels))) < max(
             1, len(self.labels)

@@ -5,12 +5,14 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-import train.loop
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.build import build_model
 from tests.train.samples import CONFIG, LABELS, labelled_clips
-from train.loop import Predictions, fit, positive_weights, predict
+from train import loop
+from train.batches import Example, collate
+from train.loop import Predictions, fit, modality_loss, positive_weights, predict
 from train.optimizer import make_optimizer
 from train.options import TrainOptions
 from train.progress import Silent
@@ -75,7 +77,7 @@ def scripted(monkeypatch, losses):
         targets = np.stack([clip.targets for clip in clips])
         return Predictions(next(script), np.full(targets.shape, 0.9), targets)
 
-    monkeypatch.setattr(train.loop, "predict", predict)
+    monkeypatch.setattr(loop, "predict", predict)
 
 
 def test_stops_when_patience_is_over_and_has_shown_every_best_model(tmp_path, monkeypatch):
@@ -127,3 +129,40 @@ def test_positive_weights_are_negatives_per_positive():
         positive_weights(np.array([[1, 0], [0, 0]], bool), LABELS)
     with pytest.raises(MerEdgeError, match="'angry' is on 2 of 2 training clips"):
         positive_weights(np.array([[1, 0], [1, 1]], bool), LABELS)
+
+
+def test_the_modality_loss_is_the_mean_over_what_is_there():
+    rng = np.random.default_rng(0)
+    decisions = torch.from_numpy(rng.normal(size=(2, 3, 2))).float()
+    truth = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    batch, _ = collate(
+        [
+            Example(
+                input_ids=np.arange(tokens),
+                waveform=np.zeros((1, 15600), np.float32),
+                faces=np.zeros((1, 224, 224, 3), np.uint8),
+                audio_present=np.array([True]),
+                face_present=np.array([face]),
+                targets=truth[0].bool().numpy(),
+            )
+            for tokens, face in ((3, False), (0, True))
+        ]
+    )
+    weight = torch.tensor([2.0, 3.0])
+    parts = [
+        F.binary_cross_entropy_with_logits(decisions[b, m], truth[b], pos_weight=weight)
+        for b, m in ((0, 0), (0, 2), (1, 0), (1, 1))
+    ]
+    found = modality_loss(decisions, batch, truth, weight)
+    assert float(found) == pytest.approx(float(torch.stack(parts).mean()), abs=1e-6)
+    for mask in (batch.audio_mask, batch.visual_mask, batch.text_mask):
+        mask.fill_(False)
+    assert modality_loss(decisions, batch, truth, weight) == 0
+
+
+def test_the_modality_loss_reaches_the_decisions_it_is_about(tmp_path):
+    clips = labelled_clips(tmp_path, 4)
+    plain, _ = run_fit(clips, epochs=1)
+    helped, _ = run_fit(clips, epochs=1, modality_loss_weight=1.0)
+    name = "fusion.visual_decision.0.weight"
+    assert not torch.equal(plain.state_dict()[name], helped.state_dict()[name])

@@ -28,6 +28,7 @@ def test_a_preset_has_its_own_rate_and_what_is_given_wins():
         ({"learning_rate": 0.0}, "learning_rate is 0.0; expected more than 0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"modality_dropout": 1.0}, "modality_dropout is 1.0"),
+        ({"modality_loss_weight": -1.0}, "modality_loss_weight is -1.0"),
         ({"workers": 0}, "workers is 0"),
         ({"threads": 0}, "threads is 0"),
         ({"labels": ("a", "a")}, "at least one name, each once"),
