@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,17 +14,9 @@ from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.result import Result
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A demo with the fewest clips, as a user starts it."""
-    home = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "mer_edge", "demo", "--clips", "12", "--seed", "5"]
-    return home / "demo", subprocess.run(command, cwd=home, capture_output=True, text=True)
-
-
 @pytest.mark.slow
-def test_says_what_it_found_and_what_comes_next(finished):
-    _, ran = finished
+def test_says_what_it_found_and_what_comes_next(finished_demo):
+    _, ran = finished_demo
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("draw") == 1  # the bars are on stderr
     for stage in ("prepare", "train", "export", "infer"):
@@ -39,8 +30,8 @@ def test_says_what_it_found_and_what_comes_next(finished):
 
 
 @pytest.mark.slow
-def test_leaves_data_run_bundle_results_and_picture(finished):
-    folder, _ = finished
+def test_leaves_data_run_bundle_results_and_picture(finished_demo):
+    folder, _ = finished_demo
     assert sorted(path.name for path in folder.iterdir()) == [
         "bundle",
         "data",
@@ -58,8 +49,8 @@ def test_leaves_data_run_bundle_results_and_picture(finished):
 
 
 @pytest.mark.slow
-def test_its_accuracy_is_that_of_its_results(finished):
-    folder, _ = finished
+def test_its_accuracy_is_that_of_its_results(finished_demo):
+    folder, _ = finished_demo
     summary = msgspec.json.decode((folder / demo.MARKER).read_bytes(), type=demo.Outcome)
     lines = (folder / "results.jsonl").read_bytes().splitlines()
     results = [msgspec.json.decode(line, type=Result) for line in lines]
