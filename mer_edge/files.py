@@ -83,20 +83,43 @@ def replace_directory(source: Path, target: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def check_new_file(target: Path, name: str) -> None:
+    """Whether ``new_file`` may write ``target``, asked before the work that leads to it.
+
+    Raises:
+        MerEdgeError: begins with ``name``: no file can be there, or its folder may not be written.
+    """
+    if target.is_dir():
+        raise MerEdgeError(f"{name}: a directory; expected the name of a file")
+    if target.exists() and not target.is_file():
+        # A rename would put a file in the place of /dev/null or of a pipe.
+        raise MerEdgeError(f"{name}: a device or a pipe; expected the name of a file")
+    nearest = next(path for path in target.absolute().parents if path.exists())
+    if not nearest.is_dir():
+        raise MerEdgeError(f"{name}: {nearest} is a file; expected a folder; name another place")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise MerEdgeError(f"{name}: the folder {nearest} may not be written; name another place")
+
+
 @contextmanager
 def new_file(target: Path, doing: str) -> Iterator[Path]:
-    """Yield a temporary sibling of ``target`` that replaces ``target`` when the block succeeds."""
+    """Yield a temporary file that becomes ``target`` when the block succeeds.
+
+    It lies beside ``target``; beside the file that is meant where ``target`` is a link.
+    """
     with disk_errors(target, doing):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        check_new_file(target, str(target))
+        place = target.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent
+            prefix=f".{place.stem}.", suffix=place.suffix, dir=place.parent
         )
         os.close(handle)
         temporary = Path(name)
         try:
             yield temporary
             temporary.chmod(0o666 & ~_umask())
-            temporary.replace(target)
+            temporary.replace(place)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from mer_edge.errors import MerEdgeError
 
 DEVICES = ("cpu", "cuda")
 """What ``--device`` takes."""
+MAX_THREADS = 64
+"""Where a machine has fewer cores. An engine starts all that it is told: 100,000 stop a machine."""
 
 
 class LoadedGraph(Protocol):
@@ -57,8 +60,9 @@ def open_backend(device: str, threads: int | None = None) -> Backend:
     """
     if device not in DEVICES:
         raise MerEdgeError(f"--device {device}: no such device; choose from {', '.join(DEVICES)}")
-    if threads is not None and threads < 1:
-        raise MerEdgeError(f"--threads {threads}: expected at least 1")
+    most = max(MAX_THREADS, os.cpu_count() or 1)
+    if threads is not None and not 1 <= threads <= most:
+        raise MerEdgeError(f"--threads {threads}: expected 1 to {most}")
     from runtime.ort import OrtBackend
 
     return OrtBackend(device, threads)

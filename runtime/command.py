@@ -83,6 +83,9 @@ def _recognize_file(
         except MerEdgeError as error:
             report.error(file, error)
             return False
+        except OSError as error:  # the system said no, for example to a folder on the way
+            report.error(file, MerEdgeError(f"{file}: {error}"))
+            return False
         except Exception as error:  # a defect of ours on one file must not stop the others
             report.error(file, _defect(file, error))
             return False

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from mer_edge.cli.main import one_line
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import new_file
+from mer_edge.files import check_new_file, new_file
 from mer_edge.result import Result
 from runtime.results import printable
 
@@ -46,8 +46,8 @@ class Report:
         self.notice = ""
         """The bundle's notice: printed once at the end instead of below every table."""
         for path, option in ((out, "--out"), (plot, "--plot")):
-            if path is not None and path.is_dir():
-                raise MerEdgeError(f"{option} {path}: a directory; expected the name of a file")
+            if path is not None:
+                check_new_file(path, f"{option} {path}")
         if plot is not None:
             from mer_edge.pictures import check_picture
 

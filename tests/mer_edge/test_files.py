@@ -1,4 +1,5 @@
 import errno
+import os
 
 import pytest
 
@@ -70,3 +71,29 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert target.read_text() == "new"
     assert names(tmp_path) == ["r.json"]
     assert target.stat().st_mode & 0o077 == 0o666 & ~files._umask() & 0o077
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path):
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "real" / "r.json")
+    with files.new_file(link, "saving") as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "r.json").read_text() == "new"
+    assert names(tmp_path / "real") == ["r.json"]
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(MerEdgeError, match="pipe: a device or a pipe"):
+        with files.new_file(pipe, "saving"):
+            pytest.fail("no temporary file is offered")
+    assert pipe.is_fifo()
+
+
+def test_a_folder_that_may_not_be_written_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(MerEdgeError, match=f"--out: the folder {tmp_path} may not be written"):
+        files.check_new_file(tmp_path / "new" / "r.json", "--out")

@@ -73,5 +73,5 @@ def test_what_cannot_be_drawn_is_told_before_the_work(
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MerEdgeError, match="cannot write while drawing the picture"):
+    with pytest.raises(MerEdgeError, match="file is a file; expected a folder"):
         draw_result(RESULT, tmp_path / "file" / "picture.png", "clip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -127,6 +128,8 @@ def test_a_picture_a_result(
         (["tone.wav", "--threads", "0"], "--threads 0"),
         (["tone.wav", "--face", "0"], "--face 0"),
         (["tone.wav", "--out", "folder"], "--out folder: a directory"),
+        (["tone.wav", "--out", "/dev/null"], "--out /dev/null: a device or a pipe"),
+        (["tone.wav", "--out", "tone.wav/x"], "tone.wav is a file; expected a folder"),
         (["tone.wav", "--plot", "folder"], "--plot folder: a directory"),
         (["tone.wav", "--plot", "picture.doc"], "the extension is '.doc'"),
     ],
@@ -215,6 +218,24 @@ def test_a_defect_on_one_file_does_not_stop_the_others(
     assert "probabilities" in lines(out)[1]
     assert "ValueError: 31 is not a valid Type (test_command.py:" in err
     assert "please report it" in err
+
+
+def test_what_the_system_refuses_is_no_defect_of_ours(
+    bundle_path: Path,
+    files: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from runtime.recognizer import Recognizer
+
+    def closed_folder(self: Recognizer, source: Path, options: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", "closed/face.mp4")
+
+    monkeypatch.setattr(Recognizer, "recognize_all", closed_folder)
+    assert infer(bundle_path, files / "face.mp4", "--quiet") == 2
+    (err,) = capsys.readouterr().err.splitlines()
+    assert "Permission denied: 'closed/face.mp4'" in err
+    assert "defect" not in err
 
 
 def test_ten_thousand_characters_are_cut_and_told(

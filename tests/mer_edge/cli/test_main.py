@@ -50,6 +50,18 @@ def test_version_and_usage_errors():
     assert "invalid choice: 'frobnicate'" in mer_edge("frobnicate").stderr
 
 
+def test_closed_streams_are_no_traceback():
+    code = (
+        "import sys\n"
+        "sys.stdout = None\n"  # what Python makes of a closed one
+        "from mer_edge.cli.main import main\n"
+        "print(main(['infer', 'nowhere', 'clip.mp4', '--json']), file=sys.stdout)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr.count("\n")) == (0, 1), ran.stderr
+    assert ran.stderr.startswith("error: nowhere: no such bundle")
+
+
 class Failing:
     def __init__(self, error: BaseException) -> None:
         self.error = error
