@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from mer_edge.media.scan import MIN_FRAME_SIDE_PX
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 SOUND_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEFAULT_FRAME_RATE_HZ = 25.0
 
 
@@ -140,7 +142,13 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
         raise MerEdgeError(f"{path}: the image cannot be read: {error.strerror}") from error
     level = _set_opencv_log_level(0)  # Its log would stand beside the one error line of ours.
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        whole = len(data) > 0 and not _is_broken_png(data.tobytes())
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if whole else None
+    except (cv2.error, MemoryError) as error:  # a size that nobody takes pictures of
+        raise MerEdgeError(
+            f"{path}: found an image whose size OpenCV does not read; expected frames of a video; "
+            "scale it down or remove it"
+        ) from error
     finally:
         _set_opencv_log_level(level)
     if image is None:
@@ -150,6 +158,25 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
         )
     pixels: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return pixels
+
+
+def _is_broken_png(data: bytes) -> bool:
+    """Whether this is a PNG that ends early or has a changed byte.
+
+    libpng finds that too, but prints it on stderr, where nothing of OpenCV keeps it from.
+    """
+    if not data.startswith(PNG_SIGNATURE):
+        return False
+    start, kind = len(PNG_SIGNATURE), b""
+    while kind != b"IEND":
+        size, kind = int.from_bytes(data[start : start + 4], "big"), data[start + 4 : start + 8]
+        end = start + 12 + size
+        if end > len(data):
+            return True
+        if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            return True
+        start = end
+    return False
 
 
 def _set_opencv_log_level(level: int) -> int:

@@ -1,6 +1,7 @@
 """Directories of frames: order, rate, size, orientation, the sound inside."""
 
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -138,6 +139,33 @@ def test_an_image_that_is_none(tmp_path):
 
 def test_images_smaller_than_a_face(tmp_path):
     assert "image of 8 x 8 pixels" in error_of(write_frames(tmp_path, 1, size=(8, 8)))
+
+
+def test_an_image_that_declares_a_size_beyond_memory(tmp_path):
+    def chunk(kind, data):
+        tail = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + tail
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    image = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "0.png").write_bytes(image)
+    assert "0.png: found an image whose size OpenCV does not read" in error_of(tmp_path)
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def changed(data: bytes) -> bytes:
+    return data[:-20] + bytes([data[-20] ^ 1]) + data[-19:]
+
+
+@pytest.mark.parametrize("damage", [cut, changed])
+def test_a_damaged_png_is_told_once(tmp_path, capfd, damage):
+    image = write_frames(tmp_path, 1) / "frame_0.png"
+    image.write_bytes(damage(image.read_bytes()))
+    assert "bytes that are not an image" in error_of(tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_two_sounds(tmp_path):
