@@ -56,6 +56,12 @@ def _configure_learning(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="chance that a clip's sound, face or text is hidden",
     )
+    group.add_argument(
+        "--modality-loss",
+        type=float,
+        metavar="W",
+        help="weight of the loss of each modality's own decision",
+    )
     group.add_argument("--seed", type=int, metavar="N", help="default: 0")
 
 
@@ -106,6 +112,7 @@ def _options(args: argparse.Namespace) -> TrainOptions:
         batch_size=args.batch_size,
         learning_rate=args.lr,
         modality_dropout=args.modality_dropout,
+        modality_loss_weight=args.modality_loss,
         seed=args.seed,
         device=args.device,
         bert=args.bert,

@@ -77,6 +77,7 @@ def fit(
     pos_weight = positive_weights(targets, model.config.labels).to(options.device)
     rng = np.random.default_rng(options.seed)
     per_epoch = -(-len(train_clips) // options.batch_size)
+    schedule = make_schedule(optimizer, options, per_epoch)
     history: list[EpochRecord] = []
     best = (-math.inf, -math.inf)
     best_epoch = 0
@@ -88,6 +89,7 @@ def fit(
             batch, truth = batch.to(options.device), truth.to(options.device)
             loss = _step(model, optimizer, batch, truth, pos_weight, options.modality_loss_weight)
             _check_loss(loss, f"in epoch {epoch}, batch {meter.batches + 1}", options, best_epoch)
+            schedule.step()
             meter.add(loss, len(truth))
         valid = predict(model, valid_clips, options, pos_weight)
         _check_loss(valid.loss, f"on the validation split in epoch {epoch}", options, best_epoch)
@@ -100,6 +102,18 @@ def fit(
         elif epoch - best_epoch >= options.patience_epochs:
             break
     return history
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, options: TrainOptions, batches_per_epoch: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """What each batch's learning rates are multiplied by: 1, or falling from 1 towards 0."""
+    total = options.epochs * batches_per_epoch
+
+    def factor(batch: int) -> float:
+        return 1 - batch / total if options.linear_decay else 1.0
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def predict(

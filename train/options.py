@@ -27,6 +27,8 @@ class TrainOptions:
     learning_rate: float = 1e-4
     backbone_learning_rate: float = 1e-5
     """Of a VGGish or ResNet18 with loaded weights, above its frozen groups."""
+    linear_decay: bool = False
+    """Lower the learning rates linearly, batch by batch, to 0 at the end of ``epochs``."""
     modality_dropout: float = 0.0
     """Chance, per clip and modality, that training hides a modality; one is always kept."""
     modality_loss_weight: float = 0.0
@@ -91,10 +93,17 @@ class TrainOptions:
 PRESET_OPTIONS = {
     "paper": TrainOptions(preset="paper"),
     "edge": TrainOptions(preset="edge"),
-    # The paper's step is for pre-trained encoders; 78,000 weights from scratch want a larger one.
+    # The paper's step is for pre-trained encoders; weights from scratch want a larger one.
     # Its layers are too small to share: two threads wait for each other longer than they work.
     "tiny": TrainOptions(
-        preset="tiny", learning_rate=3e-3, epochs=24, patience_epochs=8, threads=1
+        preset="tiny",
+        learning_rate=1e-3,
+        linear_decay=True,
+        batch_size=4,
+        epochs=12,
+        patience_epochs=6,
+        modality_loss_weight=1.0,
+        threads=1,
     ),
 }
 
@@ -116,7 +125,8 @@ def options_for(preset: str, **changes: object) -> TrainOptions:
 def describe(options: TrainOptions) -> str:
     """The choices that decide most, in one line."""
     return (
-        f"preset {options.preset}: Adam at {options.learning_rate:g}, batches of "
+        f"preset {options.preset}: Adam at {options.learning_rate:g}"
+        f"{' falling to 0' if options.linear_decay else ''}, batches of "
         f"{options.batch_size}, at most {options.epochs} epochs, seed {options.seed}, "
         f"on {options.device}"
     )

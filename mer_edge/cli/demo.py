@@ -24,7 +24,7 @@ NOTICE = (
     "This model has learned from drawn faces, a synthetic voice and made-up sentences: it shows "
     "that the whole path works and recognises nothing real."
 )
-CLIPS = 192
+CLIPS = 240
 """Two thirds for training, a sixth for validation, a sixth that the model never sees."""
 MODALITY_DROPOUT = 0.15
 """So that the model copes with a clip that lacks sound, face or text."""

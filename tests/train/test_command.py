@@ -17,7 +17,7 @@ def test_trains_and_names_the_next_command(drawn_data, tmp_path, capsys):
     arguments = ["train", str(drawn_data), "--preset", "tiny", "--out", str(out)]
     assert main([*arguments, "--epochs", "1", "--seed", "4", "--lr", "0.002"]) == 0
     shown = capsys.readouterr()
-    assert "Adam at 0.002, batches of 8, at most 1 epochs, seed 4, on cpu" in shown.err
+    assert "Adam at 0.002 falling to 0, batches of 4, at most 1 epochs, seed 4, on cpu" in shown.err
     assert "prepare" in shown.err
     assert "best epoch 1 of 1" in shown.out
     assert "test   4 clips: average F1" in shown.out

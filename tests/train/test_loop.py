@@ -1,6 +1,7 @@
 """The loop on noise: it learns, stops, refuses to diverge and repeats itself to the bit."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mer_edge.model.build import build_model
 from tests.train.samples import CONFIG, LABELS, labelled_clips
 from train import loop
 from train.batches import Example, collate
-from train.loop import Predictions, fit, modality_loss, positive_weights, predict
+from train.loop import Predictions, fit, make_schedule, modality_loss, positive_weights, predict
 from train.optimizer import make_optimizer
 from train.options import TrainOptions
 from train.progress import Silent
@@ -166,3 +167,16 @@ def test_the_modality_loss_reaches_the_decisions_it_is_about(tmp_path):
     helped, _ = run_fit(clips, epochs=1, modality_loss_weight=1.0)
     name = "fusion.visual_decision.0.weight"
     assert not torch.equal(plain.state_dict()[name], helped.state_dict()[name])
+
+
+@pytest.mark.parametrize(("decay", "expected"), [(True, [1, 0.75, 0.5, 0.25]), (False, [1] * 4)])
+def test_the_rates_fall_in_a_line_when_told(decay, expected):
+    model, _ = build_model(CONFIG, seed=0)
+    options = TrainOptions(learning_rate=0.5, resnet=Path("r.pth"), epochs=2, linear_decay=decay)
+    optimizer = make_optimizer(model, options)
+    schedule = make_schedule(optimizer, options, batches_per_epoch=2)
+    for part in expected:
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates == pytest.approx([0.5 * part, 1e-5 * part])
+        optimizer.step()
+        schedule.step()
