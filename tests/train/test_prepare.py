@@ -107,5 +107,5 @@ def test_a_cache_that_cannot_be_written_is_an_error_and_no_skipped_clip(tmp_path
     write_silence(tmp_path / "good.wav", 1.0)
     (tmp_path / "cache").touch()
     sample = Sample(tmp_path / "good.wav", "Well.", (), "train")
-    with pytest.raises(MerEdgeError, match="cannot write while preparing clips"):
+    with pytest.raises(MerEdgeError, match="cache is a file; expected a folder"):
         prepare_samples([sample], tmp_path / "cache", 1, 1, Silent())
