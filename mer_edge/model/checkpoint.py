@@ -6,6 +6,7 @@ A directory with ``config.json`` (sizes, labels, thresholds, notice, provenance)
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,6 +92,8 @@ def write_checkpoint(
     (directory / CONFIG_FILE).write_bytes(encoded + b"\n")
     (directory / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
     save_file(tensors, directory / WEIGHTS_FILE)
+    # safetensors makes files that only their owner may read.
+    shutil.copymode(directory / CONFIG_FILE, directory / WEIGHTS_FILE)
 
 
 def load_checkpoint(directory: Path) -> Checkpoint:

@@ -28,6 +28,10 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+def test_whoever_may_read_one_file_may_read_all(saved: Path) -> None:
+    assert len({path.stat().st_mode for path in saved.iterdir()}) == 1
+
+
 def test_comes_back_as_it_was(saved: Path) -> None:
     model = tiny_model(labels=LABELS, sem_attention="tokens", audio_sem_positions=(1, 4))
     checkpoint = load_checkpoint(saved)
