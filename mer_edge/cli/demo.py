@@ -234,7 +234,9 @@ def show(outcome: Outcome, example: Result, out: Path) -> None:
     from mer_edge.result_table import print_result
 
     console = Console(highlight=False)
-    print_result(replace(example, source=str(out / example.source)), console)
+    # The notice stands below, for all clips; here only what is to be said of this one.
+    notes = [note for note in example.notes if not note.startswith(NOTICE)]
+    print_result(replace(example, source=str(out / example.source), notes=notes), console)
     stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in outcome.seconds.items())
     lines = [
         accuracy_line(outcome),

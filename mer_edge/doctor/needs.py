@@ -56,7 +56,8 @@ def readiness(need: Need, findings: Mapping[str, Finding]) -> Readiness:
     missing, fixes = _missing_findings(need, findings)
     for extra in need.extras:
         problems = _problems_of_extra(extra)
-        missing += [problem for problem in problems if problem not in missing]
+        told = tuple(missing)
+        missing += [p for p in problems if not any(line.endswith(p) for line in told)]
         if problems:
             fixes.append(f"pip install 'mer-edge[{extra}]'")
     for package in need.packages:
