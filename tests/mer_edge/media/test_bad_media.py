@@ -8,19 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from mer_edge.errors import MerEdgeError
 from mer_edge.media.scan import scan_media
 from tests.media_files import Picture, Voice, write_media
-
-
-def refused(path: Path) -> str:
-    with pytest.raises(MerEdgeError) as caught:
-        scan_media(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    assert "expected" in message
-    return message
+from tests.mer_edge.media.refusal import refused
 
 
 def test_zero_bytes(tmp_path):

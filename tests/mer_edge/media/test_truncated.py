@@ -18,6 +18,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.media.scan import scan_media
 from mer_edge.media.source import open_media
 from tests.media_files import Picture, Voice, damage, declare_duration, write_media
+from tests.mer_edge.media.refusal import refused
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +43,6 @@ def whole(tmp_path_factory) -> dict[str, Path]:
     for suffix, codec in (("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "libmp3lame")):
         made[suffix] = write_media(folder / f"a.{suffix}", None, Voice(codec, duration_s=10))
     return made
-
-
-def refused(path: Path) -> str:
-    with pytest.raises(MerEdgeError) as caught:
-        scan_media(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    assert "expected" in message
-    return message
 
 
 def cut(whole: Path, tmp_path: Path, share: float) -> Path:
