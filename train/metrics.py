@@ -9,19 +9,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How the decisions on some clips fell out; arrays of one shape, (..., labels), int64."""
+
+    true_positives: NDArray[np.int64]
+    false_positives: NDArray[np.int64]
+    false_negatives: NDArray[np.int64]
+    true_negatives: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, predictions: NDArray[np.bool_], targets: NDArray[np.bool_]) -> Counts:
+        """Of decisions and truth, both (..., clips, labels): summed over the clips."""
+        return cls(
+            true_positives=(predictions & targets).sum(axis=-2),
+            false_positives=(predictions & ~targets).sum(axis=-2),
+            false_negatives=(~predictions & targets).sum(axis=-2),
+            true_negatives=(~predictions & ~targets).sum(axis=-2),
+        )
+
+    @property
+    def positives(self) -> NDArray[np.int64]:
+        return self.true_positives + self.false_negatives
+
+    @property
+    def negatives(self) -> NDArray[np.int64]:
+        return self.true_negatives + self.false_positives
+
+    def accuracy(self) -> NDArray[np.float64]:
+        """(TP + TN) / (P + N)"""
+        right = self.true_positives + self.true_negatives
+        return right / (self.positives + self.negatives)
+
+    def weighted_accuracy(self) -> NDArray[np.float64]:
+        """(TP * N / P + TN) / (2 N): the mean of the two recalls.
+
+        Where all clips are on one side, the recall of the other does not exist and this is the
+        recall of the side that does, as in scikit-learn's balanced accuracy.
+        """
+        positives, negatives = self.positives, self.negatives
+        recalls = self.true_positives / np.maximum(positives, 1) + (
+            self.true_negatives / np.maximum(negatives, 1)
+        )
+        sides = np.sign(positives) + np.sign(negatives)
+        return recalls / sides
+
+    def f1(self) -> NDArray[np.float64]:
+        """2 TP / (2 TP + FP + FN); 0 where nothing is positive and nothing was found."""
+        wrong = self.false_positives + self.false_negatives
+        return 2 * self.true_positives / np.maximum(2 * self.true_positives + wrong, 1)
+
+
 @dataclass(frozen=True)
 class LabelScores:
-    """One label taken as a yes/no question."""
+    """One label taken as a yes/no question; the formulas are those of :class:`Counts`."""
 
     accuracy: float
-    """(TP + TN) / (P + N)"""
     weighted_accuracy: float
-    """(TP * N / P + TN) / (2 N): the mean of the two recalls.
-
-    Where all clips are on one side, the recall of the other does not exist and this is the
-    recall of the side that does."""
     f1: float
-    """2 TP / (2 TP + FP + FN); 0 where nothing is positive and nothing was found."""
     positives: int
     clips: int
 
@@ -42,20 +87,28 @@ def score(
     """Compare decisions with the truth; both have shape (clips, labels).
 
     Raises:
-        ValueError: the shapes differ, or there is no clip.
+        ValueError: the shapes differ, or there is no clip or no label.
     """
-    if predictions.shape != targets.shape or targets.shape[1:] != (len(labels),):
+    if predictions.shape != targets.shape or targets.shape[1:] != (len(labels),) or not labels:
         raise ValueError(f"predictions {predictions.shape}, targets {targets.shape}, {labels=}")
     if len(targets) == 0:
         raise ValueError("no clip to score")
-    per_label = {
-        label: _score_label(predictions[:, i], targets[:, i]) for i, label in enumerate(labels)
-    }
+    counts = Counts.of(predictions, targets)
+    accuracy, weighted, f1 = counts.accuracy(), counts.weighted_accuracy(), counts.f1()
     return Scores(
-        accuracy=_mean([s.accuracy for s in per_label.values()]),
-        weighted_accuracy=_mean([s.weighted_accuracy for s in per_label.values()]),
-        f1=_mean([s.f1 for s in per_label.values()]),
-        labels=per_label,
+        accuracy=float(accuracy.mean()),
+        weighted_accuracy=float(weighted.mean()),
+        f1=float(f1.mean()),
+        labels={
+            label: LabelScores(
+                accuracy=float(accuracy[i]),
+                weighted_accuracy=float(weighted[i]),
+                f1=float(f1[i]),
+                positives=int(counts.positives[i]),
+                clips=len(targets),
+            )
+            for i, label in enumerate(labels)
+        },
     )
 
 
@@ -66,26 +119,40 @@ def decide(
     return np.asarray(probabilities) > np.asarray(thresholds)
 
 
-def _score_label(predicted: NDArray[np.bool_], actual: NDArray[np.bool_]) -> LabelScores:
-    true_positives = int((predicted & actual).sum())
-    true_negatives = int((~predicted & ~actual).sum())
-    positives, clips = int(actual.sum()), len(actual)
-    negatives = clips - positives
-    wrong = clips - true_positives - true_negatives
-    recalls = [
-        found / total
-        for found, total in ((true_positives, positives), (true_negatives, negatives))
-        if total
-    ]
-    found_or_missed = 2 * true_positives + wrong
-    return LabelScores(
-        accuracy=(true_positives + true_negatives) / clips,
-        weighted_accuracy=_mean(recalls),
-        f1=2 * true_positives / found_or_missed if found_or_missed else 0.0,
-        positives=positives,
-        clips=clips,
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of a data set on which every clip has exactly one label: the most probable counts."""
+
+    accuracy: float
+    unweighted_average_recall: float
+    """UAR: mean over the classes that some clip has of the share of their clips found."""
+    weighted_f1: float
+    """Mean F1 over the classes, each weighted by its clips."""
+    confusion: list[list[int]]
+    """Clips by true class (row) and most probable class (column), in the labels' order."""
+
+
+def score_classes(
+    probabilities: NDArray[np.floating], targets: NDArray[np.bool_]
+) -> ClassScores | None:
+    """Scores of the most probable label; None unless every clip has exactly one label.
+
+    Args:
+        probabilities: shape (clips, labels); of equals the first counts.
+        targets: shape (clips, labels).
+    """
+    if len(targets) == 0 or not (targets.sum(axis=1) == 1).all():
+        return None
+    # Here, because the training loop imports this module and has no use for scikit-learn.
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+
+    truth, found = targets.argmax(axis=1), np.asarray(probabilities).argmax(axis=1)
+    classes = np.arange(targets.shape[1])
+    recall = recall_score(truth, found, labels=np.unique(truth), average="macro", zero_division=0)
+    f1 = f1_score(truth, found, labels=classes, average="weighted", zero_division=0)
+    return ClassScores(
+        accuracy=float(accuracy_score(truth, found)),
+        unweighted_average_recall=float(recall),
+        weighted_f1=float(f1),
+        confusion=confusion_matrix(truth, found, labels=classes).tolist(),
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

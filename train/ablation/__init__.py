@@ -1,0 +1,1 @@
+"""Variants and settings trained over seeds, and the table that compares them."""

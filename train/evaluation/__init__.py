@@ -1,0 +1,1 @@
+"""How good a run or a bundle is, with what certainty, and how it compares."""
