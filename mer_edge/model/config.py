@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.segments import MODALITIES
 
 SemAttention = Literal["spatial", "key", "tokens"]
+CrossModal = Literal["mbt", "joint", "bi_cross", "none"]
 
 AUDIO_GROUPS = 4
 """Convolution groups of VGGish, each up to and with its max pool."""
@@ -71,13 +74,21 @@ class ModelConfig:
     visual_sem_positions: tuple[int, ...] = (3, 5)
     """After which stages of the ResNet (1 = stem, 2 to 5 = conv2_x to conv5_x) a SEM stands."""
     sem_attention: SemAttention = "spatial"
+    modalities: tuple[str, ...] = MODALITIES
+    """Whose decisions are fused, in the order audio, visual, text.
+
+    Without "audio" or "visual" the network has no such encoder. Without "text" the text has no
+    decision of its own but still guides the SEMs, if there are any."""
+    cross_modal: CrossModal = "mbt"
+    """How audio and visual features meet: bottleneck transformer, joint self-attention,
+    cross-attention in both directions, or not at all."""
     bottleneck_size: int = 64
-    """d_m of the bottleneck transformer."""
+    """d_m, the width of the cross-modal encoder and of what each decision hides."""
     bottleneck_tokens: int = 4
     attention_heads: int = 8
     feed_forward_ratio: int = 4
     dropout: float = 0.1
-    """Of BERT, the bottleneck transformer and the decisions alike; only while training."""
+    """Of BERT, the cross-modal encoder and the decisions alike; only while training."""
     preset: str = "custom"
     """The preset this came from, for the record."""
 
@@ -92,10 +103,12 @@ class ModelConfig:
                 positions
             )
             _require(fine, name, positions, f"different numbers from 1 to {groups}")
-        forms = get_args(SemAttention)
-        _require(
-            self.sem_attention in forms, "sem_attention", self.sem_attention, f"one of {forms}"
-        )
+        for name, value, known in (
+            ("sem_attention", self.sem_attention, get_args(SemAttention)),
+            ("cross_modal", self.cross_modal, get_args(CrossModal)),
+        ):
+            _require(value in known, name, value, f"one of {known}")
+        self._check_modalities()
         _require(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "a number in [0, 1)")
         for name, size in self._sizes().items():
             _require(size > 0, name, size, "a positive number")
@@ -110,6 +123,40 @@ class ModelConfig:
             self.bottleneck_size,
             "an even number (sine and cosine positions)",
         )
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is an audio encoder."""
+        return "audio" in self.modalities
+
+    @property
+    def has_visual(self) -> bool:
+        """Whether there is a visual encoder."""
+        return "visual" in self.modalities
+
+    @property
+    def has_sem(self) -> bool:
+        return bool(self.audio_sem_positions or self.visual_sem_positions)
+
+    @property
+    def uses_text(self) -> bool:
+        """Whether there is a text encoder: for a decision, or to guide a SEM."""
+        return "text" in self.modalities or self.has_sem
+
+    def _check_modalities(self) -> None:
+        known = tuple(name for name in MODALITIES if name in self.modalities)
+        fine = bool(known) and known == self.modalities
+        _require(fine, "modalities", self.modalities, f"some of {MODALITIES}, in this order")
+        for name, positions in (
+            ("audio", self.audio_sem_positions),
+            ("visual", self.visual_sem_positions),
+        ):
+            fine = name in self.modalities or not positions
+            expected = f"() without {name} in modalities"
+            _require(fine, f"{name}_sem_positions", positions, expected)
+        fine = (self.has_audio and self.has_visual) or self.cross_modal == "none"
+        expected = "'none' without both audio and visual in modalities"
+        _require(fine, "cross_modal", self.cross_modal, expected)
 
     def _sizes(self) -> dict[str, int]:
         text, audio, visual = self.text, self.audio, self.visual
@@ -169,3 +216,66 @@ TINY = replace(
 )
 """For tests and the demo: under 100 thousand parameters, trains in a minute on two cores."""
 PRESETS = {config.preset: config for config in (PAPER, EDGE, TINY)}
+
+_AUDIO_SEMS = {"audio_sem_positions": (2, 4)}
+_VISUAL_SEMS = {"visual_sem_positions": (3, 5)}
+_NO_SEMS: Mapping[str, Any] = {"audio_sem_positions": (), "visual_sem_positions": ()}
+_ALL: Mapping[str, Any] = {**_NO_SEMS, "modalities": MODALITIES}
+
+VARIANTS: dict[str, Mapping[str, Any]] = {
+    "mer": {**_ALL, "cross_modal": "none"},
+    "mer-sem": {**_ALL, **_AUDIO_SEMS, **_VISUAL_SEMS, "cross_modal": "none"},
+    "mer-mbt": {**_ALL, "cross_modal": "mbt"},
+    "mer-sem-mbt": {**_ALL, **_AUDIO_SEMS, **_VISUAL_SEMS, "cross_modal": "mbt"},
+    "mer-sem-mbt-no-text": {
+        **_AUDIO_SEMS,
+        **_VISUAL_SEMS,
+        "modalities": ("audio", "visual"),
+        "cross_modal": "mbt",
+    },
+    "audio": {**_NO_SEMS, "modalities": ("audio",), "cross_modal": "none"},
+    "audio-sem": {
+        **_NO_SEMS,
+        **_AUDIO_SEMS,
+        "modalities": ("audio",),
+        "cross_modal": "none",
+    },
+    "visual": {**_NO_SEMS, "modalities": ("visual",), "cross_modal": "none"},
+    "visual-sem": {
+        **_NO_SEMS,
+        **_VISUAL_SEMS,
+        "modalities": ("visual",),
+        "cross_modal": "none",
+    },
+    "text": {**_NO_SEMS, "modalities": ("text",), "cross_modal": "none"},
+}
+"""The networks the paper measures, and text alone: by name the fields that make them."""
+
+
+def with_variant(config: ModelConfig, name: str) -> ModelConfig:
+    """``config`` as one of :data:`VARIANTS`: its modalities, SEM positions, cross-modal encoder.
+
+    Raises:
+        MerEdgeError: no such variant.
+    """
+    if name not in VARIANTS:
+        raise MerEdgeError(f"no variant '{name}'; expected one of {', '.join(VARIANTS)}")
+    return replace(config, **VARIANTS[name])
+
+
+def variant_name(config: ModelConfig) -> str:
+    """The paper's name of the network, for manifests and tables.
+
+    MER, MER-SEM, MER-MBT, MER-SEM-MBT; MER-JointAtt and MER-Bi-CrossAtt for the other cross-modal
+    encoders; SER and FER for audio and visual alone; what is left out is said behind it.
+    """
+    if config.modalities == ("text",):
+        return "text"
+    alone = {"audio": "SER", "visual": "FER"}.get("+".join(config.modalities))
+    encoders = {"mbt": "-MBT", "joint": "-JointAtt", "bi_cross": "-Bi-CrossAtt", "none": ""}
+    name = f"{alone or 'MER'}{'-SEM' if config.has_sem else ''}{encoders[config.cross_modal]}"
+    if alone or config.modalities == MODALITIES:
+        return name
+    if "text" not in config.modalities:
+        return f"{name} without text decision"
+    return f"{name} of {' and '.join(config.modalities)}"

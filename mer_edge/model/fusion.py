@@ -1,4 +1,4 @@
-"""From features to the decision: bottleneck transformer, three decisions, attentive fusion.
+"""From features to the decision: cross-modal encoder, a decision a modality, attentive fusion.
 
 Xia, Zhao and Jiang 2022, section 3.4. Not fixed by the paper and chosen here: each decision is
 an MLP of one hidden layer, d_m wide, with ReLU; the fusion's two trainable parameters are a
@@ -13,8 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from mer_edge.model.config import ModelConfig
-from mer_edge.model.mbt import BottleneckTransformer
+from mer_edge.model.cross_modal import make_cross_modal
+from mer_edge.model.precision import as_float32
 from mer_edge.model.sem import MASKED_SCORE
+from mer_edge.segments import MODALITIES
+
+CROSS_MODAL_NAMES = {
+    "mbt": "mbt",
+    "joint": "joint",
+    "bi_cross": "bi_cross",
+    "none": "projection",
+}
+"""Under which name :class:`FusionHead` holds the cross-modal encoder: part of its weights' keys."""
 
 
 class Fused(NamedTuple):
@@ -23,25 +33,34 @@ class Fused(NamedTuple):
     logits: Tensor
     """(B, M), one sigmoid per label."""
     decisions: Tensor
-    """(B, 3, M): the logits that each modality alone would give."""
+    """(B, 3, M): the logits that each modality alone would give; 0 for one that is not used."""
     weights: Tensor
-    """(B, 3): they add up to 1; exactly 0 for an absent modality."""
+    """(B, 3): they add up to 1; exactly 0 for an absent modality, or one that is not used."""
 
 
 class FusionHead(nn.Module):
-    """Features of segments and text, and what of it is there -> :class:`Fused`."""
+    """Features of segments and text, and what of it is there -> :class:`Fused`.
+
+    Only the modalities of the configuration have parameters; the others' inputs are None.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        labels, size = len(config.labels), config.bottleneck_size
-        self.absent_audio = nn.Parameter(torch.empty(config.audio.embedding_size))
-        self.absent_visual = nn.Parameter(torch.empty(config.visual.embedding_size))
-        nn.init.trunc_normal_(self.absent_audio, std=0.02)
-        nn.init.trunc_normal_(self.absent_visual, std=0.02)
-        self.mbt = BottleneckTransformer(config)
-        self.audio_decision = _decision(size, size, labels, config.dropout)
-        self.visual_decision = _decision(size, size, labels, config.dropout)
-        self.text_decision = _decision(config.text.hidden_size, size, labels, config.dropout)
+        labels, size, dropout = len(config.labels), config.bottleneck_size, config.dropout
+        self.modalities = config.modalities
+        if config.has_audio:
+            self.absent_audio = _absent(config.audio.embedding_size)
+        if config.has_visual:
+            self.absent_visual = _absent(config.visual.embedding_size)
+        self._cross_modal_name = CROSS_MODAL_NAMES[config.cross_modal]
+        if config.has_audio or config.has_visual:
+            self.add_module(self._cross_modal_name, make_cross_modal(config))
+        if config.has_audio:
+            self.audio_decision = _decision(size, size, labels, dropout)
+        if config.has_visual:
+            self.visual_decision = _decision(size, size, labels, dropout)
+        if "text" in config.modalities:
+            self.text_decision = _decision(config.text.hidden_size, size, labels, dropout)
         self.attention_matrix = nn.Parameter(torch.empty(labels, labels))
         self.attention_vector = nn.Parameter(torch.empty(labels))
         nn.init.xavier_uniform_(self.attention_matrix)
@@ -49,12 +68,12 @@ class FusionHead(nn.Module):
 
     def forward(
         self,
-        audio: Tensor,
-        visual: Tensor,
-        text: Tensor,
-        audio_mask: Tensor,
-        visual_mask: Tensor,
-        text_mask: Tensor,
+        audio: Tensor | None = None,
+        visual: Tensor | None = None,
+        text: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+        visual_mask: Tensor | None = None,
+        text_mask: Tensor | None = None,
     ) -> Fused:
         """Fuse B clips of N segments.
 
@@ -68,27 +87,60 @@ class FusionHead(nn.Module):
 
         A clip of which nothing is there gets weights and logits of 0.
         """
-        present = torch.stack((audio_mask.any(1), visual_mask.any(1), text_mask), dim=1)  # (B, 3)
-        audio, audio_mask = _stand_in(audio, audio_mask, self.absent_audio)
-        visual, visual_mask = _stand_in(visual, visual_mask, self.absent_visual)
-        a, v = self.mbt(audio, visual, audio_mask, visual_mask)  # (B, N, d_m)
-        decisions = torch.stack(
-            (
-                self.audio_decision(masked_mean(a, audio_mask)),
-                self.visual_decision(masked_mean(v, visual_mask)),
-                self.text_decision(text),
-            ),
-            dim=1,
-        )
-        weights = self._weights(decisions, present)
-        return Fused((weights.unsqueeze(2) * decisions).sum(1), decisions, weights)
+        present: list[Tensor] = []  # of each modality that is used, (B,)
+        decisions: list[Tensor] = []  # (B, M)
+        for mask in (audio_mask, visual_mask):
+            if mask is not None:
+                present.append(mask.any(1))
+        a, v, audio_mask, visual_mask = self.encode(audio, visual, audio_mask, visual_mask)
+        if a is not None and audio_mask is not None:
+            decisions.append(self.audio_decision(masked_mean(a, audio_mask)))
+        if v is not None and visual_mask is not None:
+            decisions.append(self.visual_decision(masked_mean(v, visual_mask)))
+        if text is not None and text_mask is not None:
+            present.append(text_mask)
+            decisions.append(self.text_decision(text))
+        stacked = as_float32(torch.stack(decisions, dim=1))  # (B, used, M)
+        weights = self._weights(stacked, torch.stack(present, dim=1))
+        logits = (weights.unsqueeze(2) * stacked).sum(1)
+        return Fused(logits, self._in_order(stacked), self._in_order(weights))
+
+    def encode(
+        self,
+        audio: Tensor | None,
+        visual: Tensor | None,
+        audio_mask: Tensor | None,
+        visual_mask: Tensor | None,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+        """Features as :meth:`forward` takes them -> (B, N, d_m) each, and the masks to pool with.
+
+        These show one segment, the learned vector, of a clip that has none; all four are None for
+        a modality that is not used.
+        """
+        if audio is None and visual is None:
+            return None, None, None, None
+        if audio is not None and audio_mask is not None:
+            audio, audio_mask = _stand_in(audio, audio_mask, self.absent_audio)
+        if visual is not None and visual_mask is not None:
+            visual, visual_mask = _stand_in(visual, visual_mask, self.absent_visual)
+        cross_modal = self.get_submodule(self._cross_modal_name)
+        a, v = cross_modal(audio, visual, audio_mask, visual_mask)
+        return a, v, audio_mask, visual_mask
 
     def _weights(self, decisions: Tensor, present: Tensor) -> Tensor:
         """The softmax over the modalities that are there; exactly 0 for the others."""
-        hidden = torch.tanh(torch.matmul(decisions, self.attention_matrix))  # (B, 3, M)
-        scores = torch.matmul(hidden, self.attention_vector)  # (B, 3)
+        hidden = torch.tanh(torch.matmul(decisions, self.attention_matrix))  # (B, used, M)
+        scores = as_float32(torch.matmul(hidden, self.attention_vector))  # (B, used)
         weights = torch.softmax(scores.masked_fill(~present, MASKED_SCORE), dim=1)
         return weights * present.to(weights.dtype)
+
+    def _in_order(self, used: Tensor) -> Tensor:
+        """(B, used, ...) -> (B, 3, ...): zeros for the modalities that are not used."""
+        if self.modalities == MODALITIES:
+            return used
+        columns = dict(zip(self.modalities, used.unbind(1), strict=True))
+        nothing = torch.zeros_like(used[:, 0])
+        return torch.stack([columns.get(name, nothing) for name in MODALITIES], dim=1)
 
 
 def _stand_in(features: Tensor, mask: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,6 +157,10 @@ def masked_mean(sequence: Tensor, mask: Tensor) -> Tensor:
     """Global average pooling over the true segments: (B, N, d), (B, N) -> (B, d)."""
     weight = mask.to(sequence.dtype).unsqueeze(2)  # (B, N, 1)
     return (sequence * weight).sum(1) / weight.sum(1)
+
+
+def _absent(size: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(size), std=0.02))
 
 
 def _decision(inputs: int, hidden: int, labels: int, dropout: float) -> nn.Sequential:

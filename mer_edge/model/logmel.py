@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mer_edge.model.precision import without_autocast
 from mer_edge.segments import SAMPLE_RATE_HZ, SEGMENT_SAMPLES
 
 WINDOW_SAMPLES = 400
@@ -63,6 +64,10 @@ class LogMel(nn.Module):
         self.mel_bands: Tensor
 
     def forward(self, waveform: Tensor) -> Tensor:
+        with without_autocast(waveform):
+            return self._logmel(waveform)
+
+    def _logmel(self, waveform: Tensor) -> Tensor:
         phases = waveform.reshape(-1, SEGMENT_SAMPLES // _PHASES, _PHASES).transpose(1, 2)
         partial = F.conv1d(  # (S, b 16 x [re c 32, im c 32], 96)
             phases, self.first_step, stride=HOP_SAMPLES // _PHASES, groups=_PHASES

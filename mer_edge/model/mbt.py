@@ -8,13 +8,12 @@ dropout stands after every attention and inside the feed-forward network, one la
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from mer_edge.model.attention import MultiHeadAttention, feed_forward, sine_positions
 from mer_edge.model.config import ModelConfig
-from mer_edge.model.sem import MASKED_SCORE
+from mer_edge.model.precision import as_float32
 
 
 class BottleneckTransformer(nn.Module):
@@ -35,7 +34,8 @@ class BottleneckTransformer(nn.Module):
         self, audio: Tensor, visual: Tensor, audio_mask: Tensor, visual_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The masks (B, N) are bool, true where a segment may be looked at, one at least a row."""
-        a, v = self.audio.project(audio), self.visual.project(visual)  # (B, N, d_m)
+        a = as_float32(self.audio.project(audio))  # (B, N, d_m)
+        v = as_float32(self.visual.project(visual))
         a_normed, v_normed = self.audio.norm(a), self.visual.norm(v)
         position = sine_positions(a)  # (N, d_m)
         z = self.bottleneck.expand(a.shape[0], -1, -1)  # (B, tokens, d_m)
@@ -61,60 +61,4 @@ class ModalityLayers(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.compress = MultiHeadAttention(size, heads, dropout)
         self.expand = MultiHeadAttention(size, heads, dropout)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(size),
-            nn.Linear(size, config.feed_forward_ratio * size),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(config.feed_forward_ratio * size, size),
-            nn.Dropout(dropout),
-        )
-
-
-class MultiHeadAttention(nn.Module):
-    """Query (B, Q, d), key and value (B, K, d), mask (B, K) bool or None -> (B, Q, d).
-
-    Plain matrix products and a softmax, which every exporter and engine knows. A masked key gets
-    a score that is finite, so that not even a row without any key makes a NaN.
-    """
-
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.scale = 1.0 / math.sqrt(size // heads)
-        self.query = nn.Linear(size, size)
-        self.key = nn.Linear(size, size)
-        self.value = nn.Linear(size, size)
-        self.output = nn.Linear(size, size)
-        self.dropout = nn.Dropout(dropout)
-        for linear in (self.query, self.key, self.value, self.output):
-            nn.init.xavier_uniform_(linear.weight)
-            nn.init.zeros_(linear.bias)
-
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
-    ) -> Tensor:
-        q = self._split(self.query(query))  # (B, heads, Q, d / heads)
-        k = self._split(self.key(key))
-        v = self._split(self.value(value))
-        scores = torch.matmul(q, k.transpose(2, 3)) * self.scale  # (B, heads, Q, K)
-        if mask is not None:
-            scores = scores.masked_fill((~mask)[:, None, None, :], MASKED_SCORE)
-        mixed = torch.matmul(torch.softmax(scores, dim=-1), v)
-        attended: Tensor = self.dropout(self.output(mixed.transpose(1, 2).flatten(2)))
-        return attended
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.reshape(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
-
-
-def sine_positions(sequence: Tensor) -> Tensor:
-    """Sine and cosine positions (N, d) for a sequence (B, N, d) (Vaswani et al. 2017).
-
-    Computed, not looked up: a clip may have any number of segments.
-    """
-    count, size = sequence.shape[1:]
-    position = torch.arange(count, device=sequence.device, dtype=sequence.dtype).unsqueeze(1)
-    exponent = torch.arange(0, size, 2, device=sequence.device, dtype=sequence.dtype) / size
-    angle = position * torch.exp(-math.log(10_000.0) * exponent)  # (N, d / 2)
-    return torch.stack((torch.sin(angle), torch.cos(angle)), dim=2).flatten(1)
+        self.feed_forward = feed_forward(config)

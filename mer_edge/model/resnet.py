@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from mer_edge.model.config import VISUAL_GROUPS, SemAttention, VisualSizes
+from mer_edge.model.precision import as_float32
+from mer_edge.model.recompute import run_group
 from mer_edge.model.sem import SemanticEnhancement, TextGuide
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -56,6 +58,7 @@ class VisualEncoder(nn.Module):
         attention: SemAttention,
     ) -> None:
         super().__init__()
+        self.gradient_checkpointing = False
         self.backbone = ResNet(sizes)
         channels = (sizes.channels[0], *sizes.channels)
         self.sems = nn.ModuleDict(
@@ -71,7 +74,8 @@ class VisualEncoder(nn.Module):
         self.pixel_shift: Tensor
 
     def forward(self, faces: Tensor, text: TextGuide) -> Tensor:
-        return self.feature_maps(self.normalize(faces), text)[-1].mean(dim=(2, 3))
+        feature_map = self.feature_maps(self.normalize(faces), text)[-1]
+        return as_float32(feature_map).mean(dim=(2, 3))
 
     def normalize(self, faces: Tensor) -> Tensor:
         """uint8 (S, H, W, 3) -> float (S, 3, H, W) with ImageNet's mean and deviation removed."""
@@ -83,9 +87,11 @@ class VisualEncoder(nn.Module):
     def feature_maps(self, pixels: Tensor, text: TextGuide) -> list[Tensor]:
         """(S, 3, H, W) -> the maps after each of the five stages, enriched where a SEM stands."""
         feature_map = pixels
+        checkpointing = self.gradient_checkpointing and self.training
         maps = []
         for number in range(1, VISUAL_GROUPS + 1):
-            feature_map = self.backbone.group(number)(feature_map)
+            group = self.backbone.group(number)
+            feature_map = run_group(group, feature_map, checkpointing)
             if str(number) in self.sems:
                 feature_map = self.sems[str(number)](feature_map, text)
             maps.append(feature_map)

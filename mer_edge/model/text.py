@@ -49,6 +49,13 @@ class TextEncoder(nn.Module):
         hidden_states: Tensor = output.last_hidden_state
         return hidden_states
 
+    def set_gradient_checkpointing(self, on: bool) -> None:
+        """Keep only the inputs of the layers for the backward pass; the rest is computed again."""
+        if on:
+            self.bert.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.bert.gradient_checkpointing_disable()
+
 
 def load_text_encoder(source: str | Path) -> LoadedText:
     """Load a BERT and its tokenizer from a directory or, for other names, from the hub.

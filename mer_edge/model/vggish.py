@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mer_edge.model.config import AUDIO_GROUPS, AudioSizes, SemAttention
 from mer_edge.model.logmel import FRAMES, MEL_BANDS, LogMel
+from mer_edge.model.recompute import run_group
 from mer_edge.model.sem import SemanticEnhancement, TextGuide
 
 _GROUP_STARTS = (0, 3, 6, 11)
@@ -71,6 +72,7 @@ class AudioEncoder(nn.Module):
         attention: SemAttention,
     ) -> None:
         super().__init__()
+        self.gradient_checkpointing = False
         self.logmel = LogMel()
         self.backbone = Vggish(sizes)
         self.sems = nn.ModuleDict(
@@ -88,9 +90,11 @@ class AudioEncoder(nn.Module):
     def feature_maps(self, log_mel: Tensor, text: TextGuide) -> list[Tensor]:
         """(S, 96, 64) -> the maps after each of the four groups, enriched where a SEM stands."""
         feature_map = log_mel.unsqueeze(1)  # (S, 1, 96 frames, 64 bands)
+        checkpointing = self.gradient_checkpointing and self.training
         maps = []
         for number in range(1, AUDIO_GROUPS + 1):
-            feature_map = self.backbone.group(number)(feature_map)
+            group = self.backbone.group(number)
+            feature_map = run_group(group, feature_map, checkpointing)
             if str(number) in self.sems:
                 feature_map = self.sems[str(number)](feature_map, text)
             maps.append(feature_map)

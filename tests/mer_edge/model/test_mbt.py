@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mer_edge.model.attention import MultiHeadAttention, sine_positions
 from mer_edge.model.config import TINY
-from mer_edge.model.mbt import BottleneckTransformer, MultiHeadAttention, sine_positions
+from mer_edge.model.mbt import BottleneckTransformer
 
 
 def theirs(attention: MultiHeadAttention) -> nn.MultiheadAttention:
