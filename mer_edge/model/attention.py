@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mer_edge.model.config import ModelConfig
-from mer_edge.model.precision import as_float32
+from mer_edge.model.precision import widened
 from mer_edge.model.sem import MASKED_SCORE
 
 
@@ -38,7 +38,7 @@ class MultiHeadAttention(nn.Module):
         q = self._split(self.query(query))  # (B, heads, Q, d / heads)
         k = self._split(self.key(key))
         v = self._split(self.value(value))
-        scores = as_float32(torch.matmul(q, k.transpose(2, 3))) * self.scale  # (B, heads, Q, K)
+        scores = widened(torch.matmul(q, k.transpose(2, 3))) * self.scale  # (B, heads, Q, K)
         if mask is not None:
             scores = scores.masked_fill((~mask)[:, None, None, :], MASKED_SCORE)
         mixed = torch.matmul(torch.softmax(scores, dim=-1), v)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mer_edge.model.attention import MultiHeadAttention, feed_forward, sine_positions
 from mer_edge.model.config import ModelConfig
 from mer_edge.model.mbt import BottleneckTransformer
-from mer_edge.model.precision import as_float32
+from mer_edge.model.precision import widened
 
 
 class JointTransformer(nn.Module):
@@ -31,7 +31,7 @@ class JointTransformer(nn.Module):
     def forward(
         self, audio: Tensor, visual: Tensor, audio_mask: Tensor, visual_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        a, v = as_float32(self.audio_project(audio)), as_float32(self.visual_project(visual))
+        a, v = widened(self.audio_project(audio)), widened(self.visual_project(visual))
         # Sound and face of one segment have the same position: they are simultaneous.
         position = sine_positions(a).repeat(2, 1)  # (2 N, d_m)
         x = torch.cat((a, v), dim=1)  # (B, 2 N, d_m)
@@ -57,7 +57,7 @@ class BiCrossTransformer(nn.Module):
     def forward(
         self, audio: Tensor, visual: Tensor, audio_mask: Tensor, visual_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        a, v = as_float32(self.audio.project(audio)), as_float32(self.visual.project(visual))
+        a, v = widened(self.audio.project(audio)), widened(self.visual.project(visual))
         a_normed, v_normed = self.audio.norm(a), self.visual.norm(v)
         position = sine_positions(a)  # (N, d_m)
         a_keys, v_keys = a_normed + position, v_normed + position
@@ -100,7 +100,7 @@ class Projection(nn.Module):
 def _projected(project: nn.Linear | None, features: Tensor | None) -> Tensor | None:
     if project is None or features is None:
         return None
-    return as_float32(project(features))
+    return widened(project(features))
 
 
 def make_cross_modal(config: ModelConfig) -> nn.Module:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mer_edge.model.config import ModelConfig
 from mer_edge.model.cross_modal import make_cross_modal
-from mer_edge.model.precision import as_float32
+from mer_edge.model.precision import widened
 from mer_edge.model.sem import MASKED_SCORE
 from mer_edge.segments import MODALITIES
 
@@ -100,7 +100,7 @@ class FusionHead(nn.Module):
         if text is not None and text_mask is not None:
             present.append(text_mask)
             decisions.append(self.text_decision(text))
-        stacked = as_float32(torch.stack(decisions, dim=1))  # (B, used, M)
+        stacked = widened(torch.stack(decisions, dim=1))  # (B, used, M)
         weights = self._weights(stacked, torch.stack(present, dim=1))
         logits = (weights.unsqueeze(2) * stacked).sum(1)
         return Fused(logits, self._in_order(stacked), self._in_order(weights))
@@ -130,7 +130,7 @@ class FusionHead(nn.Module):
     def _weights(self, decisions: Tensor, present: Tensor) -> Tensor:
         """The softmax over the modalities that are there; exactly 0 for the others."""
         hidden = torch.tanh(torch.matmul(decisions, self.attention_matrix))  # (B, used, M)
-        scores = as_float32(torch.matmul(hidden, self.attention_vector))  # (B, used)
+        scores = widened(torch.matmul(hidden, self.attention_vector))  # (B, used)
         weights = torch.softmax(scores.masked_fill(~present, MASKED_SCORE), dim=1)
         return weights * present.to(weights.dtype)
 

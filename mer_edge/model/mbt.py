@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mer_edge.model.attention import MultiHeadAttention, feed_forward, sine_positions
 from mer_edge.model.config import ModelConfig
-from mer_edge.model.precision import as_float32
+from mer_edge.model.precision import widened
 
 
 class BottleneckTransformer(nn.Module):
@@ -34,8 +34,8 @@ class BottleneckTransformer(nn.Module):
         self, audio: Tensor, visual: Tensor, audio_mask: Tensor, visual_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The masks (B, N) are bool, true where a segment may be looked at, one at least a row."""
-        a = as_float32(self.audio.project(audio))  # (B, N, d_m)
-        v = as_float32(self.visual.project(visual))
+        a = widened(self.audio.project(audio))  # (B, N, d_m)
+        v = widened(self.visual.project(visual))
         a_normed, v_normed = self.audio.norm(a), self.visual.norm(v)
         position = sine_positions(a)  # (N, d_m)
         z = self.bottleneck.expand(a.shape[0], -1, -1)  # (B, tokens, d_m)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 
-def as_float32(x: Tensor) -> Tensor:
-    """``x`` in float32; itself where it is already, without a node in a traced graph."""
-    return x if x.dtype == torch.float32 else x.float()
+def widened(x: Tensor) -> Tensor:
+    """A half-precision ``x`` in float32; else ``x`` itself, without a node in a traced graph."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:

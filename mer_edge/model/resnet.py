@@ -7,13 +7,16 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from mer_edge.model.config import VISUAL_GROUPS, SemAttention, VisualSizes
-from mer_edge.model.precision import as_float32
+from mer_edge.model.precision import widened
 from mer_edge.model.recompute import run_group
 from mer_edge.model.sem import SemanticEnhancement, TextGuide
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Of RGB in [0, 1]; what torchvision's and most AffectNet ResNets were trained with."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+CHANNELS_LAST_STEM = 16
+"""From this width of the stem on the ResNet trains with channels last in memory."""
 
 
 class ResNet(nn.Module):
@@ -75,25 +78,34 @@ class VisualEncoder(nn.Module):
 
     def forward(self, faces: Tensor, text: TextGuide) -> Tensor:
         feature_map = self.feature_maps(self.normalize(faces), text)[-1]
-        return as_float32(feature_map).mean(dim=(2, 3))
+        return widened(feature_map).mean(dim=(2, 3))
 
     def normalize(self, faces: Tensor) -> Tensor:
         """uint8 (S, H, W, 3) -> float (S, 3, H, W) with ImageNet's mean and deviation removed."""
         pixels = faces.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_shift
-        # Contiguous: with channels last in memory, oneDNN's backward pass of a stem of 8 channels
-        # writes outside its buffers (torch 2.11, AVX-512).
-        return pixels.permute(0, 3, 1, 2).contiguous()
+        pixels = pixels.permute(0, 3, 1, 2)
+        return pixels if self._channels_last() else pixels.contiguous()
+
+    def _channels_last(self) -> bool:
+        """Whether maps lie with their channels last in memory: in training, where it is faster.
+
+        A stem below 16 channels never: oneDNN's backward pass of one of 8 channels then writes
+        outside its buffers (torch 2.11, AVX-512). What is traced or compared in evaluation mode
+        stays contiguous.
+        """
+        return self.training and self.backbone.conv1.out_channels >= CHANNELS_LAST_STEM
 
     def feature_maps(self, pixels: Tensor, text: TextGuide) -> list[Tensor]:
         """(S, 3, H, W) -> the maps after each of the five stages, enriched where a SEM stands."""
         feature_map = pixels
+        channels_last = self._channels_last()
         checkpointing = self.gradient_checkpointing and self.training
         maps = []
         for number in range(1, VISUAL_GROUPS + 1):
             group = self.backbone.group(number)
             feature_map = run_group(group, feature_map, checkpointing)
             if str(number) in self.sems:
-                feature_map = self.sems[str(number)](feature_map, text)
+                feature_map = self.sems[str(number)](feature_map, text, channels_last)
             maps.append(feature_map)
         return maps
 

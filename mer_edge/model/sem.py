@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mer_edge.model.config import SemAttention
-from mer_edge.model.precision import as_float32
+from mer_edge.model.precision import widened
 
 MASKED_SCORE = -1e4
 """Added or put where attention may not look: fp16 holds it, and exp of it is 0 in fp32."""
@@ -53,7 +53,8 @@ class SemanticEnhancement(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.scale = 1.0 / math.sqrt(channels)
 
-    def forward(self, feature_map: Tensor, text: TextGuide) -> Tensor:
+    def forward(self, feature_map: Tensor, text: TextGuide, channels_last: bool = False) -> Tensor:
+        """``channels_last``: leave the map so in memory, for convolutions that want it so."""
         channels, height, width = feature_map.shape[1:]
         features = feature_map.flatten(2).transpose(1, 2)  # (S, HW, C)
         if self.attention == "tokens":
@@ -62,9 +63,10 @@ class SemanticEnhancement(nn.Module):
             update = self._spatial_update(features, text)
         else:
             update = self._key_update(text)
-        enriched = F.relu(self.norm(as_float32(features + update)))
+        enriched = F.relu(self.norm(widened(features + update)))
+        enriched = enriched.transpose(1, 2).reshape(-1, channels, height, width)
         # Contiguous: the convolutions that follow take the same path with a SEM as without.
-        return enriched.transpose(1, 2).reshape(-1, channels, height, width).contiguous()
+        return enriched if channels_last else enriched.contiguous()
 
     def _spatial_update(self, features: Tensor, text: TextGuide) -> Tensor:
         """Conv_o(E) of shape (S, HW, C), the softmax over the HW positions.
@@ -77,7 +79,7 @@ class SemanticEnhancement(nn.Module):
         assert text.vector is not None
         key = self.conv_k(text.vector)  # (S, C)
         direction = torch.matmul(key, self.conv_q.weight).unsqueeze(2)  # (S, C, 1)
-        scores = as_float32(torch.matmul(features, direction)) * self.scale  # (S, HW, 1)
+        scores = widened(torch.matmul(features, direction)) * self.scale  # (S, HW, 1)
         weights = torch.softmax(scores, dim=1)
         value = F.linear(self.conv_v(text.vector), self.conv_o.weight).unsqueeze(1)  # (S, 1, C)
         return weights * value + self.conv_o.bias
@@ -98,7 +100,7 @@ class SemanticEnhancement(nn.Module):
         assert text.token_mask is not None
         keys = self.conv_k(text.tokens)  # (S, L, C)
         values = self.conv_o(self.conv_v(text.tokens))  # (S, L, C)
-        scores = as_float32(torch.matmul(self.conv_q(features), keys.transpose(1, 2))) * self.scale
+        scores = widened(torch.matmul(self.conv_q(features), keys.transpose(1, 2))) * self.scale
         hidden = (~text.token_mask).unsqueeze(1)  # (S, 1, L)
         weights = torch.softmax(scores.masked_fill(hidden, MASKED_SCORE), dim=2)  # (S, HW, L)
         return torch.matmul(weights, values)
