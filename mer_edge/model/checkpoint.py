@@ -17,14 +17,17 @@ from safetensors.torch import load_file, save_file
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_directory
+from mer_edge.model.checkpoint_files import (
+    CONFIG_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    checkpoint_directory,
+)
 from mer_edge.model.config import ModelConfig
 from mer_edge.model.mer import MerModel
 from mer_edge.model.weights import assign_weights, check_finite
 
 CHECKPOINT_SCHEMA_VERSION = 1
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def write_checkpoint(
 
 
 def load_checkpoint(directory: Path) -> Checkpoint:
-    """Read and check a checkpoint.
+    """Read and check a checkpoint: a run's best one, or the directory that is one itself.
 
     Raises:
         MerEdgeError: a file is missing or damaged, the configuration makes no network, or the
@@ -105,6 +108,7 @@ def load_checkpoint(directory: Path) -> Checkpoint:
     """
     if not directory.is_dir():
         raise MerEdgeError(f"{directory} is no directory; expected one that mer-edge train made")
+    directory = checkpoint_directory(directory)
     for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
         if not (directory / name).is_file():
             raise MerEdgeError(

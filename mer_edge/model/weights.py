@@ -1,4 +1,5 @@
-"""Weights from files of other projects: VGGish and ResNet18, in the layouts they come in."""
+"""Weights of VGGish and ResNet18: from files of other projects, in the layouts they come in, and
+from other runs of this one."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.model.checkpoint_files import WEIGHTS_FILE, checkpoint_directory
 from mer_edge.model.resnet import ResNet
 from mer_edge.model.vggish import Vggish
 
@@ -23,28 +25,45 @@ _PREFIX = "module."
 def load_vggish(module: Vggish, path: Path) -> None:
     """Load the common PyTorch port of VGGish (``features.*`` and ``embeddings.*``).
 
-    ``pproc.*`` (PCA and 8-bit rounding after the network) is ignored.
+    ``pproc.*`` (PCA and 8-bit rounding after the network) is ignored. Of a directory that
+    mer-edge train made, the audio encoder's backbone is taken.
 
     Raises:
-        MerEdgeError: not a file of weights, a missing or surplus key, a wrong shape.
+        MerEdgeError: no weights, a missing or surplus key, a wrong shape.
     """
-    _load(module, path, ignored=("pproc.",))
+    _load(module, path, ignored=("pproc.",), prefix="vggish.backbone.")
 
 
 def load_resnet18(module: ResNet, path: Path) -> None:
     """Load a ResNet18 in torchvision's layout, with any classifier (``fc.*``, ignored) or none.
 
+    Of a directory that mer-edge train made, the visual encoder's backbone is taken.
+
     Raises:
-        MerEdgeError: not a file of weights, a missing or surplus key, a wrong shape.
+        MerEdgeError: no weights, a missing or surplus key, a wrong shape.
     """
-    _load(module, path, ignored=("fc.",))
+    _load(module, path, ignored=("fc.",), prefix="resnet.backbone.")
 
 
-def _load(module: nn.Module, path: Path, ignored: tuple[str, ...]) -> None:
-    tensors = read_state_dict(path)
+def _load(module: nn.Module, path: Path, ignored: tuple[str, ...], prefix: str) -> None:
+    if path.is_dir():
+        path = checkpoint_directory(path) / WEIGHTS_FILE
+        tensors = _with_prefix(read_state_dict(path), prefix, path)
+    else:
+        tensors = read_state_dict(path)
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(ignored)}
     check_finite(kept, path)
     assign_weights(module, kept, path)
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str, path: Path) -> dict[str, Tensor]:
+    found = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    if not found:
+        raise MerEdgeError(
+            f"{path}: no weights named {prefix}*; expected a run of a variant that has this "
+            "encoder; name another run or a file of weights"
+        )
+    return found
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: Path | str) -> None:
