@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from mer_edge.errors import MerEdgeError
 from mer_edge.segments import FACE_SIZE_PX, SEGMENT_SAMPLES
 
+PRESENT_AS = {"audio": "sound", "visual": "face", "text": "text"}
+"""What a clip that has a modality has, in a user's words."""
+
 
 @dataclass(frozen=True, eq=False)
 class Clip:
@@ -75,3 +78,11 @@ class Clip:
     @property
     def has_face(self) -> bool:
         return bool(self.face_present.any())
+
+    def has(self, modality: str) -> bool:
+        """Whether there is anything of ``audio``, ``visual`` or ``text``."""
+        return {
+            "audio": self.has_audio,
+            "visual": self.has_face,
+            "text": self.text is not None,
+        }[modality]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.clip import Clip
+from mer_edge.clip import PRESENT_AS, Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
 from mer_edge.media.clip_faces import ClipFaces, FaceFinder
@@ -22,7 +22,7 @@ from mer_edge.media.segmenting import covered_segments, segment_waveform
 from mer_edge.media.sound import Sound
 from mer_edge.media.source import Media, open_media
 from mer_edge.media.spans import Span, plan_spans
-from mer_edge.segments import FACE_SIZE_PX, SAMPLE_RATE_HZ, SEGMENT_S
+from mer_edge.segments import FACE_SIZE_PX, MODALITIES, SAMPLE_RATE_HZ, SEGMENT_S
 from mer_edge.text.source import TextFound, TextOptions, find_text
 
 
@@ -43,12 +43,21 @@ class ClipOptions:
     """Of a directory of frames; more than 0 and at most 1000."""
     window_s: float = 28.8
     """A source without utterances that is longer is cut into windows; rounded to segments."""
+    modalities: tuple[str, ...] = MODALITIES
+    """What is wanted of the source: a clip without any of these is left out, pictures are not
+    decoded without "visual", and sound without "audio" only to be transcribed. Text is always
+    looked for, because subtitles say where an utterance begins and ends."""
 
     def __post_init__(self) -> None:
         if self.face < 1:
             raise MerEdgeError(
                 f"found --face {self.face}; expected 1 for the main person, 2 for the next one, "
                 "and so on"
+            )
+        if "visual" not in self.modalities and (self.face != 1 or self.yunet is not None):
+            option = "--face" if self.face != 1 else "--yunet"
+            raise MerEdgeError(
+                f"found {option} for a network that looks at no faces; leave {option} out"
             )
         if self.frame_rate_hz is not None:
             check_frame_rate(self.frame_rate_hz)
@@ -106,8 +115,18 @@ def prepare_clips(
         raise ValueError(f"crops_per_segment is {crops_per_segment}; expected an odd number")
     path = Path(source)
     with open_media(path, options.frame_rate_hz) as media:
-        maker = _ClipMaker(media, options, crops_per_segment, detector)
-        yield from _without_empty(path, maker.clips())
+        maker = _ClipMaker(_wanted(media, options), options, crops_per_segment, detector)
+        yield from _without_empty(path, maker.clips(), options.modalities)
+
+
+def _wanted(media: Media, options: ClipOptions) -> Media:
+    """The readers that somebody needs; whoever opened ``media`` closes the others too."""
+    hears = "audio" in options.modalities or options.text.asr_model is not None
+    return replace(
+        media,
+        frames=media.frames if "visual" in options.modalities else None,
+        sound=media.sound if hears else None,
+    )
 
 
 class _ClipMaker:
@@ -187,13 +206,18 @@ class _ClipMaker:
 
     def _modality_notes(self, clip: Clip, faces: ClipFaces) -> list[str]:
         notes = []
-        if self._media.sound is None:
+        wanted = self._options.modalities
+        if "audio" not in wanted:
+            pass
+        elif self._media.sound is None:
             notes.append("There is no sound.")
         elif not clip.audio_present.all():
             notes.append(
                 f"There is sound in {clip.audio_present.sum()} of {clip.segments} segments."
             )
-        if self._media.frames is None:
+        if "visual" not in wanted:
+            pass
+        elif self._media.frames is None:
             notes.append("There is no picture.")
         elif not clip.face_present.all():
             found = clip.face_present.sum()
@@ -212,12 +236,15 @@ def _open_detector(options: ClipOptions) -> FaceDetector:
     return open_detector(options.yunet)
 
 
-def _without_empty(path: Path, clips: Iterator[PreparedClip]) -> Iterator[PreparedClip]:
-    """Leave out windows in which there is nothing at all; their neighbour's notes tell of them.
+def _without_empty(
+    path: Path, clips: Iterator[PreparedClip], wanted: tuple[str, ...]
+) -> Iterator[PreparedClip]:
+    """Leave out windows without any of the wanted modalities; their neighbour's notes tell of them.
 
     Raises:
-        MerEdgeError: no clip of the source has sound, a face or text.
+        MerEdgeError: no clip of the source has any of them.
     """
+    lacking = [f"no {PRESENT_AS[name]}" for name in wanted]
     held: PreparedClip | None = None
     left_out: tuple[str, ...] = ()
     frames = 0
@@ -225,13 +252,13 @@ def _without_empty(path: Path, clips: Iterator[PreparedClip]) -> Iterator[Prepar
         for prepared in clips:
             clip = prepared.clip
             frames += prepared.crops_present.size
-            if clip.has_audio or clip.has_face or clip.text is not None:
+            if any(clip.has(name) for name in wanted):
                 if held is not None:
                     yield held
                 held, left_out = _noted(prepared, left_out), ()
                 continue
             range_s = f"{clip.start_s:.2f} to {clip.end_s:.2f} s"
-            note = f"{range_s} was left out: no sound, no face, no text."
+            note = f"{range_s} was left out: {', '.join(lacking)}."
             if held is None:
                 left_out = (*left_out, note)
             else:
@@ -241,12 +268,17 @@ def _without_empty(path: Path, clips: Iterator[PreparedClip]) -> Iterator[Prepar
             yield held
         raise
     if held is None:
-        looked_at = "the one frame" if frames == 1 else f"any of {frames} frames"
-        raise MerEdgeError(
-            f"{path}: no sound, no face in {looked_at} looked at and no text; expected at least "
-            "one of the three; give the words with --text, or choose another file"
-        )
+        raise MerEdgeError(_nothing_wanted(path, frames, wanted, lacking))
     yield held
+
+
+def _nothing_wanted(path: Path, frames: int, wanted: tuple[str, ...], lacking: list[str]) -> str:
+    looked_at = "the one frame" if frames == 1 else f"any of {frames} frames"
+    found = [f"no face in {looked_at} looked at" if name == "no face" else name for name in lacking]
+    listed = " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+    count = {1: "it", 2: "at least one of the two", 3: "at least one of the three"}[len(wanted)]
+    words = "give the words with --text, or " if "text" in wanted else ""
+    return f"{path}: {listed}; expected {count}; {words}choose another file"
 
 
 def _noted(prepared: PreparedClip, notes: tuple[str, ...]) -> PreparedClip:
