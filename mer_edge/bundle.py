@@ -1,7 +1,8 @@
 """Bundle: a directory that holds an exported model. The contract between export and runtime.
 
-``manifest.json``, ``tokenizer.json``, ``constants.safetensors``, ``golden.safetensors`` and one
-``.onnx`` file per graph. Engines are never part of it: they are a device-local cache.
+``manifest.json``, ``golden.safetensors`` and one ``.onnx`` file per graph; with a text graph also
+``tokenizer.json`` and ``constants.safetensors``. Engines are never part of it: they are a
+device-local cache.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.segments import MODALITIES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,24 +87,26 @@ class Manifest:
 
     schema_version: int
     variant: str
-    """``MER-SEM-MBT``"""
+    """The paper's name of the network: ``MER-SEM-MBT``"""
     preset: str
     labels: list[str]
     thresholds: list[float]
     """Per label: a probability above it is a decision."""
     text_size: int
+    """Features of the text graph; this and the next two are 0 without the graph."""
     audio_size: int
     visual_size: int
     max_tokens: int
-    """Of the text encoder, [CLS] and [SEP] included; longer text is truncated."""
+    """Of the text encoder, [CLS] and [SEP] included; longer text is truncated. 0 without one."""
     preprocessing: Preprocessing
     graphs: dict[str, GraphSpec]
-    """Keys ``text``, ``audio``, ``visual``, ``fusion``."""
+    """Keys ``fusion`` and, as far as the variant has them, ``text``, ``audio``, ``visual``."""
     files: dict[str, str]
-    """SHA-256 of every other file of the bundle: tokenizer.json, constants, golden tensors."""
+    """SHA-256 of every other file of the bundle: golden tensors, tokenizer.json, constants."""
     shape_ranges: dict[str, ShapeRange]
-    """Keys ``segments``, ``batch``, ``tokens``, and ``clip_segments`` where the fusion graph takes
-    another number of segments a clip than an encoder takes a run."""
+    """Keys ``batch``, with an audio or visual graph ``segments``, with a text graph ``tokens``, and
+    ``clip_segments`` where the fusion graph takes another number of segments a clip than an
+    encoder takes a run."""
     target: str
     """``cpu``"""
     parity: Parity
@@ -110,6 +114,12 @@ class Manifest:
     """What whoever uses the bundle must know, for example that it has learned from drawings."""
     provenance: dict[str, str] = field(default_factory=dict)
     """Versions, commit and training run."""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Whose decisions the fusion graph weighs; text may guide the encoders without one."""
+        inputs = {tensor.name for tensor in self.graphs["fusion"].inputs}
+        return tuple(name for name in MODALITIES if name in inputs)
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ class Bundle:
         return cls(directory, manifest)
 
     def graph_path(self, graph: str) -> Path:
-        """The ONNX file of ``text``, ``audio``, ``visual`` or ``fusion``."""
+        """The ONNX file of ``text``, ``audio``, ``visual`` or ``fusion``, if the bundle has it."""
         return self.path / self.manifest.graphs[graph].file
 
     @property
@@ -170,7 +180,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 
 def load_constants(bundle: Bundle) -> dict[str, NDArray[Any]]:
-    """The learned constants the runtime needs outside the graphs.
+    """The learned constants the runtime needs outside the graphs; only with a text graph.
 
     Returns:
         ``{"absent_text": float32, shape = (text_size,)}``: what takes the place of the text

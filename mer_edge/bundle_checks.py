@@ -5,6 +5,7 @@ Every error names the file and says what was found and what was expected.
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn
 
@@ -32,8 +33,6 @@ from mer_edge.segments import (
 PREPROCESSING = Preprocessing(SAMPLE_RATE_HZ, SEGMENT_HOP_SAMPLES, SEGMENT_SAMPLES, FACE_SIZE_PX)
 """What this version's media side does."""
 DTYPES = ("float32", "float16", "int64", "int32", "uint8", "bool")
-REQUIRED_FILES = (TOKENIZER, CONSTANTS, GOLDEN)
-REQUIRED_RANGES = ("segments", "batch", "tokens")
 INPUT_CHOICES: dict[str, tuple[frozenset[str], ...]] = {
     "text": (frozenset({"input_ids", "attention_mask"}),),
     "audio": (
@@ -46,11 +45,15 @@ INPUT_CHOICES: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"faces", "text"}),
         frozenset({"faces", "tokens", "token_mask"}),
     ),
-    "fusion": (frozenset({"audio", "visual", "text", "audio_mask", "visual_mask", "text_mask"}),),
+    "fusion": tuple(
+        frozenset(subset) | {f"{name}_mask" for name in subset}
+        for size in (3, 2, 1)
+        for subset in combinations(MODALITIES, size)
+    ),
 }
 """Per graph, the sets of input names the runtime knows how to feed.
 
-An encoder without SEMs takes no text."""
+An encoder without SEMs takes no text; the fusion takes the modalities that have a decision."""
 OUTPUTS: dict[str, frozenset[str]] = {
     "text": frozenset({"text"}),
     "audio": frozenset({"audio"}),
@@ -106,10 +109,30 @@ def check_manifest(manifest: Manifest, path: Path) -> None:
         MerEdgeError: the first contradiction, named with ``path``.
     """
     _check_labels(manifest, path)
+    if "fusion" not in manifest.graphs:
+        _refuse(path, "no graph 'fusion'; expected one in every bundle")
+    _check_chain(manifest, path)
     _check_sizes(manifest, path)
     for name in GRAPHS:
-        _check_graph(manifest, name, path)
-    if "tokens" in _names(manifest, "audio") | _names(manifest, "visual"):
+        if name in manifest.graphs:
+            _check_graph(manifest, name, path)
+
+
+def _check_chain(manifest: Manifest, path: Path) -> None:
+    """Every graph finds what it takes, and what it gives is taken."""
+    fused = _names(manifest, "fusion")
+    guides = _names(manifest, "audio") | _names(manifest, "visual")
+    wanted = {
+        "text": "text" in fused or bool(guides & {"text", "tokens"}),
+        "audio": "audio" in fused,
+        "visual": "visual" in fused,
+    }
+    for name, needed in wanted.items():
+        if needed and name not in manifest.graphs:
+            _refuse(path, f"no graph {name!r}, which another graph takes the output of")
+        if not needed and name in manifest.graphs:
+            _refuse(path, f"the {name} graph gives what no other graph takes")
+    if "tokens" in guides:
         outputs = {tensor.name for tensor in manifest.graphs["text"].outputs}
         if "tokens" not in outputs:
             _refuse(path, "an encoder takes tokens but the text graph does not give them")
@@ -126,16 +149,25 @@ def _check_labels(manifest: Manifest, path: Path) -> None:
 
 
 def _check_sizes(manifest: Manifest, path: Path) -> None:
-    for field in ("text_size", "audio_size", "visual_size"):
-        if getattr(manifest, field) < 1:
-            _refuse(path, f"{field} is {getattr(manifest, field)}; expected at least 1")
-    if manifest.max_tokens < 3:
+    graphs = manifest.graphs
+    for name, size in (
+        ("text", manifest.text_size),
+        ("audio", manifest.audio_size),
+        ("visual", manifest.visual_size),
+    ):
+        if name in graphs and size < 1:
+            _refuse(path, f"{name}_size is {size}; expected at least 1")
+        if name not in graphs and size != 0:
+            _refuse(path, f"{name}_size is {size}; expected 0, because there is no {name} graph")
+    if "text" in graphs and manifest.max_tokens < 3:
         _refuse(path, f"max_tokens is {manifest.max_tokens}; expected room for [CLS] word [SEP]")
     if manifest.preprocessing != PREPROCESSING:
         _refuse(path, f"wants {manifest.preprocessing}; this mer-edge does {PREPROCESSING}")
-    for name in REQUIRED_RANGES:
+    required = ["segments"] if "audio" in graphs or "visual" in graphs else []
+    required += ["batch", *(["tokens"] if "text" in graphs else [])]
+    for name in required:
         if name not in manifest.shape_ranges:
-            _refuse(path, f"shape_ranges has no {name!r}; expected {', '.join(REQUIRED_RANGES)}")
+            _refuse(path, f"shape_ranges has no {name!r}; expected {', '.join(required)}")
     for name, sizes in manifest.shape_ranges.items():
         if not 1 <= sizes.minimum <= sizes.optimum <= sizes.maximum:
             _refuse(path, f"shape_ranges.{name} is {sizes}; expected 1 <= min <= opt <= max")
@@ -144,8 +176,6 @@ def _check_sizes(manifest: Manifest, path: Path) -> None:
 
 
 def _check_graph(manifest: Manifest, name: str, path: Path) -> None:
-    if name not in manifest.graphs:
-        _refuse(path, f"no graph {name!r}; expected {', '.join(GRAPHS)}")
     spec = manifest.graphs[name]
     inputs = _names(manifest, name)
     if inputs not in INPUT_CHOICES[name] or len(inputs) != len(spec.inputs):
@@ -185,7 +215,9 @@ def _check_tensor(tensor: TensorSpec, width: int | None, name: str, path: Path) 
 
 
 def _names(manifest: Manifest, graph: str) -> frozenset[str]:
-    return frozenset(tensor.name for tensor in manifest.graphs[graph].inputs)
+    """The inputs of a graph; none of one that is not there."""
+    spec = manifest.graphs.get(graph)
+    return frozenset(tensor.name for tensor in spec.inputs) if spec else frozenset()
 
 
 def _refuse(path: Path, found: str) -> NoReturn:
@@ -200,10 +232,12 @@ def check_files(manifest: Manifest, directory: Path) -> None:
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    for name in REQUIRED_FILES:
+    required = (GOLDEN, TOKENIZER, CONSTANTS) if "text" in manifest.graphs else (GOLDEN,)
+    for name in required:
         if name not in manifest.files:
             _refuse(directory / MANIFEST, f"files does not list {name}")
-    hashes = {manifest.graphs[name].file: manifest.graphs[name].sha256 for name in GRAPHS}
+    graphs = [manifest.graphs[name] for name in GRAPHS if name in manifest.graphs]
+    hashes = {spec.file: spec.sha256 for spec in graphs}
     hashes.update(manifest.files)
     paths = [_inside(directory, name) for name in hashes]
     # hashlib lets go of the interpreter: the large graphs are read side by side.

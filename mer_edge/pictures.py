@@ -8,7 +8,7 @@ from typing import Any
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
-from mer_edge.result import Result
+from mer_edge.result import ModalitySay, Result
 from mer_edge.segments import MODALITIES
 
 SUFFIXES = (".png", ".pdf", ".svg")
@@ -76,7 +76,7 @@ def _draw_modalities(axes: Any, result: Result) -> None:
     height = 0.8 / len(MODALITIES)
     for row, name in enumerate(MODALITIES):
         say = result.modalities[name]
-        legend = f"{name}, weight {say.weight:.2f}" if say.present else f"{name}, absent"
+        legend = f"{name}, {_part(say)}"
         values = [0.0 if say.probabilities is None else say.probabilities[x] for x in labels]
         places = [index + (row - 1) * height for index in range(len(labels))]
         axes.barh(places, values, height, color=MODALITY_COLOURS[name], label=legend)
@@ -84,6 +84,12 @@ def _draw_modalities(axes: Any, result: Result) -> None:
     axes.set(xlim=(0, 1), xlabel="probability", title="what each modality said alone")
     axes.invert_yaxis()
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
+
+
+def _part(say: ModalitySay) -> str:
+    if not say.used:
+        return "not used"
+    return f"weight {say.weight:.2f}" if say.present else "absent"
 
 
 def _draw_timeline(axes: Any, result: Result) -> None:

@@ -12,10 +12,15 @@ class ModalitySay:
     """What one modality alone would decide, and how much it counts."""
 
     present: bool
+    """Whether the clip has it. What the network takes no notice of is not looked for."""
     weight: float
-    """Attention weight in [0, 1]; the three add up to 1 and an absent modality's is 0."""
+    """Attention weight in [0, 1]; the three add up to 1, and that of a modality which is absent
+    or not used is 0."""
     probabilities: dict[str, float] | None
-    """Per label in [0, 1]; None for an absent modality."""
+    """Per label in [0, 1]; None for a modality that is absent or not used."""
+    used: bool = True
+    """Whether the network has a decision of this modality at all: not every variant has all
+    three. Text that is not used may still guide how sound and faces are read."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Result:
     """Keys ``audio``, ``visual``, ``text``."""
     timings_ms: dict[str, float]
     """Wall time per stage: ``media`` (decoding, faces and text source together), ``tokenize``,
-    ``text``, ``audio``, ``visual``, ``fusion`` and ``total``."""
+    ``text``, ``audio``, ``visual``, ``fusion`` and ``total``; none without the graph."""
     engine: str
     """The backend that really ran, for example ``onnxruntime CPUExecutionProvider``."""
     notes: list[str] = field(default_factory=list)

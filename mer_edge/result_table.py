@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mer_edge.result import Result
+from mer_edge.result import ModalitySay, Result
 from mer_edge.segments import MODALITIES
 
 BAR_WIDTH = 24
@@ -50,7 +50,7 @@ def result_table(result: Result) -> Table:
         Text("  weight", style="dim"),
         "",
         "",
-        *(Text(f"{say.weight:.3f}" if say.present else "absent", style="dim") for say in weights),
+        *(Text(_weight(say), style="dim") for say in weights),
     )
     return table
 
@@ -58,6 +58,12 @@ def result_table(result: Result) -> Table:
 def _said(result: Result, modality: str, label: str) -> Text:
     probabilities = result.modalities[modality].probabilities
     return Text("-" if probabilities is None else f"{probabilities[label]:.3f}")
+
+
+def _weight(say: ModalitySay) -> str:
+    if not say.used:
+        return "not used"
+    return f"{say.weight:.3f}" if say.present else "absent"
 
 
 def _headline(result: Result) -> str:

@@ -24,6 +24,8 @@ from runtime.texts import EncodedText, Texts
 
 Floats = NDArray[np.float32]
 Tensors = dict[str, NDArray[Any]]
+ENCODERS = {"audio": "waveform", "visual": "faces"}
+"""The encoders in the order they run, and the input that is their signal."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,12 @@ class ChainOutput:
     decisions: Floats
     """shape = (B, 3, M), logits of audio, visual and text alone"""
     weights: Floats
-    """shape = (B, 3), how much each of them counts"""
+    """shape = (B, 3), how much each of them counts; 0 for one that the bundle does not use"""
     notes: tuple[str | None, ...]
     """Per clip: that its text was cut to the encoder's limit, or None."""
     timings_ms: dict[str, float]
-    """Wall time of ``tokenize``, ``text``, ``audio``, ``visual`` and ``fusion`` for the batch."""
+    """Wall time of ``tokenize``, ``text``, ``audio``, ``visual`` and ``fusion`` for the batch, as
+    far as the bundle has the graph."""
     engine: str
     """What the graphs that ran say ran them."""
 
@@ -61,15 +64,18 @@ class Stopwatch:
 
 
 class Chain:
-    """The four graphs of a bundle, one after the other.
+    """The graphs of a bundle, one after the other: text, audio, visual, as far as it has them, and
+    fusion.
 
     Args:
         bundle: verified.
         graphs: its graphs, loaded, by name.
-        texts: tokenizer and stand-in for missing text.
+        texts: tokenizer and stand-in for missing text; None without a text graph.
     """
 
-    def __init__(self, bundle: Bundle, graphs: Mapping[str, LoadedGraph], texts: Texts) -> None:
+    def __init__(
+        self, bundle: Bundle, graphs: Mapping[str, LoadedGraph], texts: Texts | None
+    ) -> None:
         self._graphs = graphs
         self._texts = texts
         manifest = bundle.manifest
@@ -78,8 +84,9 @@ class Chain:
         }
         self._sizes = {"audio": manifest.audio_size, "visual": manifest.visual_size}
         ranges = manifest.shape_ranges
-        self._max_run_segments = ranges["segments"].maximum
-        self._clip_segments: ShapeRange = ranges.get("clip_segments", ranges["segments"])
+        # A bundle of the text alone has no segments; a clip may then be as long as it likes.
+        self._segments: ShapeRange | None = ranges.get("segments")
+        self._clip_segments = ranges.get("clip_segments", self._segments)
         self.max_batch = ranges["batch"].maximum
         """Clips that one run takes."""
 
@@ -92,38 +99,55 @@ class Chain:
         """
         self._check(clips)
         watch = Stopwatch()
-        with watch.time("tokenize"):
-            token_batch = self._texts.tokenize(clips)
-        with watch.time("text"):
-            text = self._texts.encode(token_batch, self._graphs["text"])
-        with watch.time("audio"):
-            audio_mask = _padded([clip.audio_present for clip in clips])
-            waveforms = [clip.waveform[clip.audio_present] for clip in clips]
-            audio = self._encode("audio", "waveform", waveforms, audio_mask, text)
-        with watch.time("visual"):
-            visual_mask = _padded([clip.face_present for clip in clips])
-            faces = [clip.faces[clip.face_present] for clip in clips]
-            visual = self._encode("visual", "faces", faces, visual_mask, text)
+        text, notes = self._text(clips, watch)
+        feeds: Tensors = {"text": text.vectors, "text_mask": text.present}
+        masks: dict[str, list[NDArray[np.bool_]]] = {
+            "audio": [clip.audio_present for clip in clips],
+            "visual": [clip.face_present for clip in clips],
+        }
+        signals: dict[str, list[NDArray[Any]]] = {
+            "audio": [clip.waveform for clip in clips],
+            "visual": [clip.faces for clip in clips],
+        }
+        for graph in ENCODERS:
+            if graph in self._graphs:
+                with watch.time(graph):
+                    mask = _padded(masks[graph])
+                    present = [x[m] for x, m in zip(signals[graph], masks[graph], strict=True)]
+                    feeds[graph] = self._encode(graph, present, mask, text)
+                    feeds[f"{graph}_mask"] = mask
         with watch.time("fusion"):
-            feeds = {"audio": audio, "visual": visual, "text": text.vectors}
-            masks = {"audio_mask": audio_mask, "visual_mask": visual_mask}
-            fused = self._graphs["fusion"].run({**feeds, **masks, "text_mask": text.present})
+            fused = self._graphs["fusion"].run(
+                {name: feeds[name] for name in self._inputs["fusion"]}
+            )
         _check_finite(fused, clips)
-        ran = ["fusion"]
-        ran += ["text"] * bool(text.present.any())
-        ran += ["audio"] * bool(audio_mask.any()) + ["visual"] * bool(visual_mask.any())
+        ran = ["fusion"] + ["text"] * bool(text.present.any())
+        ran += [name for name in ENCODERS if name in feeds and feeds[f"{name}_mask"].any()]
         return ChainOutput(
             logits=fused["logits"],
             decisions=fused["decisions"],
             weights=fused["weights"],
-            notes=token_batch.notes,
+            notes=notes,
             timings_ms=watch.timings_ms,
             engine=" + ".join(dict.fromkeys(self._graphs[name].engine for name in ran)),
         )
 
+    def _text(
+        self, clips: Sequence[Clip], watch: Stopwatch
+    ) -> tuple[EncodedText, tuple[str | None, ...]]:
+        """What is known of the clips' texts, and per clip what must be said of its text."""
+        if self._texts is None:
+            return EncodedText.nothing(len(clips)), (None,) * len(clips)
+        with watch.time("tokenize"):
+            batch = self._texts.tokenize(clips)
+        with watch.time("text"):
+            return self._texts.encode(batch, self._graphs["text"]), batch.notes
+
     def _check(self, clips: Sequence[Clip]) -> None:
         if not 1 <= len(clips) <= self.max_batch:
             raise MerEdgeError(f"{len(clips)} clips at once; expected 1 to {self.max_batch}")
+        if self._clip_segments is None:
+            return
         for clip in clips:
             if clip.segments > self._clip_segments.maximum:
                 most = self._clip_segments.maximum
@@ -136,7 +160,6 @@ class Chain:
     def _encode(
         self,
         graph: str,
-        signal: str,
         present: Sequence[NDArray[Any]],
         mask: NDArray[np.bool_],
         text: EncodedText,
@@ -151,9 +174,10 @@ class Chain:
         clip_of, segment_of = np.nonzero(mask)
         if len(clip_of) == 0:
             return features
-        signals = np.concatenate(present)
-        for start in range(0, len(signals), self._max_run_segments):
-            part = slice(start, start + self._max_run_segments)
+        assert self._segments is not None  # Bundle.load wants it of whoever has an encoder
+        signals, signal, most = np.concatenate(present), ENCODERS[graph], self._segments.maximum
+        for start in range(0, len(signals), most):
+            part = slice(start, start + most)
             feeds = {signal: signals[part]}
             for name in self._inputs[graph]:
                 if name != signal:

@@ -14,7 +14,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.result import Result
 from runtime.backend import open_backend
 from runtime.chain import Chain
-from runtime.results import build_results, is_empty
+from runtime.results import build_results, is_empty, lacking
 from runtime.texts import Texts
 
 if TYPE_CHECKING:
@@ -44,8 +44,13 @@ class Recognizer:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         backend = open_backend(device, threads)
         specs = self.bundle.manifest.graphs
-        graphs = {name: backend.load(self.bundle.graph_path(name), specs[name]) for name in GRAPHS}
-        self._chain = Chain(self.bundle, graphs, Texts(self.bundle))
+        graphs = {
+            name: backend.load(self.bundle.graph_path(name), specs[name])
+            for name in GRAPHS
+            if name in specs
+        }
+        texts = Texts(self.bundle) if "text" in graphs else None
+        self._chain = Chain(self.bundle, graphs, texts)
         self._detectors: dict[Path | None, FaceDetector] = {}
 
     def recognize(self, source: Clip | str | Path, text: str | None = None) -> Result:
@@ -57,16 +62,13 @@ class Recognizer:
 
         Raises:
             MerEdgeError: the source cannot be read, is more than one clip (an utterance each:
-                use ``recognize_all``), or has no sound, no face and no text.
+                use ``recognize_all``), or has none of the modalities that the bundle uses; or
+                ``text`` was given and the bundle makes no use of text.
         """
+        if text is not None:
+            self._check_uses_text("text=...")
         if isinstance(source, Clip):
-            clip = source if text is None else replace(source, text=text)
-            if is_empty(clip):
-                raise MerEdgeError(
-                    f"{clip.source or 'clip'}: no sound, no face and no text; expected at least "
-                    "one of the three; say what is spoken with text=..."
-                )
-            return self.run_batch([clip])[0]
+            return self._recognize_clip(source if text is None else replace(source, text=text))
         start = time.perf_counter()
         clips = self._clips(Path(source), _options_for(text))
         clip = next(clips)
@@ -88,18 +90,23 @@ class Recognizer:
             options: where text and faces come from; None for the defaults.
 
         Raises:
-            MerEdgeError: while iterating: the source cannot be read, or has no sound, no face and
-                no text anywhere. What came before stands.
+            MerEdgeError: while iterating: the source cannot be read, or has none of the
+                modalities that the bundle uses anywhere; what came before stands. Also options
+                for what the bundle makes no use of.
         """
+        options = options or _options_for(None)
+        for option, given in (("--text", options.text.text), ("--asr", options.text.asr_model)):
+            if given is not None:
+                self._check_uses_text(option)
         start = time.perf_counter()
-        for clip in self._clips(Path(source), options or _options_for(None)):
+        for clip in self._clips(Path(source), options):
             yield self._run([clip], start)[0]
             start = time.perf_counter()
 
     def run_batch(self, clips: Sequence[Clip]) -> list[Result]:
         """The decisions on several clips, run together.
 
-        A clip without sound, face and text gets a Result that decides nothing and says so. The
+        A clip with nothing that the bundle uses gets a Result that decides nothing and says so. The
         times of a result are those of the batch it ran in: all of its clips waited for them.
 
         Raises:
@@ -120,9 +127,28 @@ class Recognizer:
         timings = {"media": media_ms, **output.timings_ms, "total": total_ms}
         return build_results(clips, output, self.bundle.manifest, timings)
 
+    def _recognize_clip(self, clip: Clip) -> Result:
+        modalities = self.bundle.manifest.modalities
+        if is_empty(clip, modalities):
+            words = "; say what is spoken with text=..." if "text" in modalities else ""
+            expected = "it" if len(modalities) == 1 else "at least one of them"
+            raise MerEdgeError(
+                f"{clip.source or 'clip'}: {lacking(modalities)}; expected {expected}, because "
+                f"{self.bundle.manifest.variant} decides by nothing else{words}"
+            )
+        return self.run_batch([clip])[0]
+
+    def _check_uses_text(self, option: str) -> None:
+        if "text" not in self.bundle.manifest.graphs:
+            raise MerEdgeError(
+                f"{option} was given, but {self.bundle.manifest.variant} makes no use of text; "
+                "leave it out, or take a bundle that does"
+            )
+
     def _clips(self, source: Path, options: ClipOptions) -> Iterator[Clip]:
         from mer_edge.clips import load_clips
 
+        options = replace(options, modalities=self.bundle.manifest.modalities)
         return load_clips(source, options, detector=self._detector(options.yunet))
 
     def _detector(self, yunet: Path | None) -> FaceDetector:

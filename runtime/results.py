@@ -6,15 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.bundle import Manifest
-from mer_edge.clip import Clip
+from mer_edge.clip import PRESENT_AS, Clip
 from mer_edge.result import ModalitySay, Result
 from mer_edge.segments import MODALITIES
 from runtime.chain import ChainOutput
-
-NOTHING_PRESENT = (
-    "no sound, no face and no text in this clip: the network had nothing to go by, "
-    "so there is no decision"
-)
 
 
 def build_results(
@@ -30,9 +25,23 @@ def build_results(
     ]
 
 
-def is_empty(clip: Clip) -> bool:
-    """Whether there is nothing in the clip to recognise anything by."""
-    return not (clip.has_audio or clip.has_face or clip.text is not None)
+def is_empty(clip: Clip, modalities: tuple[str, ...]) -> bool:
+    """Whether the clip has none of ``modalities``: nothing to recognise anything by."""
+    return not any(clip.has(name) for name in modalities)
+
+
+def lacking(modalities: tuple[str, ...]) -> str:
+    """What an empty clip does not have, in a user's words: ``no sound, no face and no text``."""
+    words = [f"no {PRESENT_AS[name]}" for name in modalities]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def nothing_present(modalities: tuple[str, ...]) -> str:
+    """What is noted of an empty clip."""
+    return (
+        f"{lacking(modalities)} in this clip: the network had nothing to go by, "
+        "so there is no decision"
+    )
 
 
 def _result(
@@ -51,43 +60,39 @@ def _result(
         face_segments=int(clip.face_present.sum()),
         text=clip.text,
         probabilities=_by_label(probabilities, manifest.labels),
-        decision=[] if is_empty(clip) else decision,
+        decision=[] if is_empty(clip, manifest.modalities) else decision,
         top=manifest.labels[int(probabilities.argmax())],
-        modalities=_modalities(clip, row, output, manifest.labels),
+        modalities=_modalities(clip, row, output, manifest),
         timings_ms=timings_ms,
         engine=output.engine,
-        notes=_notes(clip, output.notes[row], manifest.notice),
+        notes=_notes(clip, output.notes[row], manifest),
     )
 
 
 def _modalities(
-    clip: Clip, row: int, output: ChainOutput, labels: list[str]
+    clip: Clip, row: int, output: ChainOutput, manifest: Manifest
 ) -> dict[str, ModalitySay]:
-    present = {
-        "audio": clip.has_audio,
-        "visual": clip.has_face,
-        "text": clip.text is not None,
-    }
-    return {
-        name: ModalitySay(
-            present=present[name],
+    say = {}
+    for index, name in enumerate(MODALITIES):
+        used = name in manifest.modalities
+        alone = sigmoid(output.decisions[row, index])
+        say[name] = ModalitySay(
+            present=clip.has(name),
             weight=float(output.weights[row, index]),
-            probabilities=_by_label(sigmoid(output.decisions[row, index]), labels)
-            if present[name]
-            else None,
+            probabilities=_by_label(alone, manifest.labels) if used and clip.has(name) else None,
+            used=used,
         )
-        for index, name in enumerate(MODALITIES)
-    }
+    return say
 
 
-def _notes(clip: Clip, text_note: str | None, notice: str) -> list[str]:
+def _notes(clip: Clip, text_note: str | None, manifest: Manifest) -> list[str]:
     notes = list(clip.notes)
     if text_note:
         notes.append(text_note)
-    if is_empty(clip):
-        notes.append(NOTHING_PRESENT)
-    if notice:
-        notes.append(notice)
+    if is_empty(clip, manifest.modalities):
+        notes.append(nothing_present(manifest.modalities))
+    if manifest.notice:
+        notes.append(manifest.notice)
     return notes
 
 

@@ -42,6 +42,11 @@ class EncodedText:
     token_mask: NDArray[np.bool_] | None
     """shape = (B, L), at least one true in each row"""
 
+    @classmethod
+    def nothing(cls, clips: int) -> EncodedText:
+        """Of a bundle without a text graph, whose other graphs ask for nothing of it."""
+        return cls(np.zeros((clips, 0), np.float32), np.zeros(clips, np.bool_), None, None)
+
     def guide(self, name: str) -> NDArray[np.generic]:
         """What an encoder's input ``name`` (text, tokens or token_mask) takes, one row a clip."""
         guides = {"text": self.vectors, "tokens": self.tokens, "token_mask": self.token_mask}

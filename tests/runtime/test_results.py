@@ -15,7 +15,7 @@ from mer_edge.bundle import Bundle
 from mer_edge.clip import Clip
 from mer_edge.result import Result
 from runtime.chain import ChainOutput
-from runtime.results import NOTHING_PRESENT, build_results, printable, sigmoid
+from runtime.results import build_results, nothing_present, printable, sigmoid
 from tests.runtime.bundles import NOTICE, make_clip
 
 
@@ -76,7 +76,9 @@ def test_an_absent_modality_says_nothing(bundle: Bundle) -> None:
 def test_a_clip_with_nothing_decides_nothing(bundle: Bundle) -> None:
     result = build(make_clip(None, [None], [None]), output([9.0, 9.0], [0, 0, 0]), bundle)
     assert result.decision == []
-    assert NOTHING_PRESENT in result.notes
+    nothing = nothing_present(("audio", "visual", "text"))
+    assert nothing.startswith("no sound, no face and no text in this clip")
+    assert nothing in result.notes
 
 
 def test_json_has_exactly_the_fields_of_result(bundle: Bundle) -> None:
