@@ -66,24 +66,34 @@ FULL_GRID = grid(clips=(1, 4), segments=(1, 2, 5, 40), tokens=(3, 128))
 """16 shapes; with the 7 subsets 112 cases."""
 
 
-def gate_cases(max_tokens: int) -> list[Case]:
+def gate_cases(config: ModelConfig) -> list[Case]:
     """The cases every export is measured on before its bundle is let out.
 
     No shape is the traced one, every dynamic dimension is 1 (or shortest) in one of them, and in
-    the last case every clip of a batch has another subset.
+    the last case every clip of a batch has another subset of the modalities that the network
+    takes in.
     """
+    max_tokens = config.text.max_position_embeddings
     shapes = (
         BatchShape(clips=1, segments=1, tokens=3),
         BatchShape(clips=3, segments=5, tokens=min(17, max_tokens)),
         BatchShape(clips=1, segments=2, tokens=max_tokens),
     )
-    mixed = Case(BatchShape(clips=len(SUBSETS), segments=3, tokens=min(9, max_tokens)), SUBSETS)
-    return [*cases_of(shapes), mixed]
+    subsets = subsets_of(config)
+    mixed = Case(BatchShape(clips=len(SUBSETS), segments=3, tokens=min(9, max_tokens)), subsets)
+    return [*cases_of(shapes, subsets), mixed]
 
 
-def cases_of(shapes: Sequence[BatchShape]) -> Iterator[Case]:
+def subsets_of(config: ModelConfig) -> tuple[Subset, ...]:
+    """The subsets of what the network takes in, which is more than it fuses where the text is but
+    a guide."""
+    used = {*config.modalities, *(("text",) if config.uses_text else ())}
+    return tuple(subset for subset in SUBSETS if used >= set(subset))
+
+
+def cases_of(shapes: Sequence[BatchShape], subsets: Sequence[Subset] = SUBSETS) -> Iterator[Case]:
     """Every shape with every subset of the modalities."""
-    for shape, subset in product(shapes, SUBSETS):
+    for shape, subset in product(shapes, subsets):
         yield Case(shape, (subset,))
 
 

@@ -1,4 +1,4 @@
-"""From a batch to its logits through the four graphs, as a runtime does it.
+"""From a batch to its logits through the graphs, as a runtime does it.
 
 Only what is present runs: the rows with text through the text graph, the segments with sound (a
 face) through the audio (visual) graph. Everything absent is zeros behind a mask, and a learned
@@ -11,37 +11,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.runners import GraphRunner, Tensors
-from mer_edge.model.mer import ModelBatch
+from mer_edge.model.config import ModelConfig
+from mer_edge.model.mer import MerModel, ModelBatch
+
+SIGNALS = {"audio": "waveform", "visual": "faces"}
+"""What each encoder takes of a batch."""
+
+
+def encoder_sizes(config: ModelConfig) -> dict[str, int]:
+    """Features per segment of each encoder that the network has."""
+    sizes = {}
+    if config.has_audio:
+        sizes["audio"] = config.audio.embedding_size
+    if config.has_visual:
+        sizes["visual"] = config.visual.embedding_size
+    return sizes
+
+
+def absent_text_of(model: MerModel) -> NDArray[np.float32] | None:
+    """The stand-in for a missing text vector; None of a network without a text encoder."""
+    if model.absent_text is None:
+        return None
+    vector: NDArray[np.float32] = model.absent_text.detach().numpy()
+    return vector
 
 
 def run_chain(
-    runner: GraphRunner, batch: ModelBatch, absent_text: NDArray[np.float32], sizes: dict[str, int]
+    runner: GraphRunner,
+    batch: ModelBatch,
+    absent_text: NDArray[np.float32] | None,
+    sizes: dict[str, int],
 ) -> dict[str, Tensors]:
     """The outputs of every graph, laid out over the whole batch.
 
     Args:
-        absent_text: shape = (text size,), the stand-in for a missing text vector.
-        sizes: features per segment of ``audio`` and ``visual``.
+        absent_text: shape = (text size,), the stand-in for a missing text vector; None without a
+            text graph.
+        sizes: features per segment of ``audio`` and ``visual``, as far as there is the graph.
 
     Returns:
-        Per graph its outputs: ``text`` (B, d_t); ``audio`` and ``visual`` (B, N, features), zero
-        where absent; ``fusion``'s ``logits`` (B, M), ``decisions`` (B, 3, M), ``weights`` (B, 3).
+        Per graph that there is its outputs: ``text`` (B, d_t); ``audio`` and ``visual``
+        (B, N, features), zero where absent; ``fusion``'s ``logits`` (B, M), ``decisions``
+        (B, 3, M), ``weights`` (B, 3).
     """
-    text = _run_text(runner, batch, absent_text)
-    audio = _run_encoder(runner, "audio", "waveform", batch, text, sizes["audio"])
-    visual = _run_encoder(runner, "visual", "faces", batch, text, sizes["visual"])
-    fused = runner.run(
-        "fusion",
-        {
-            "audio": audio,
-            "visual": visual,
-            "text": text["text"],
-            "audio_mask": batch.audio_mask.numpy(),
-            "visual_mask": batch.visual_mask.numpy(),
-            "text_mask": batch.text_mask.numpy(),
-        },
-    )
-    return {"text": text, "audio": {"audio": audio}, "visual": {"visual": visual}, "fusion": fused}
+    outputs: dict[str, Tensors] = {}
+    text: Tensors = {}
+    if absent_text is not None:
+        text = outputs["text"] = _run_text(runner, batch, absent_text)
+    for graph, size in sizes.items():
+        outputs[graph] = {graph: _run_encoder(runner, graph, batch, text, size)}
+    feed: Tensors = {
+        "audio_mask": batch.audio_mask.numpy(),
+        "visual_mask": batch.visual_mask.numpy(),
+        "text_mask": batch.text_mask.numpy(),
+        **{graph: tensors[graph] for graph, tensors in outputs.items()},
+    }
+    outputs["fusion"] = runner.run("fusion", {name: feed[name] for name in runner.inputs("fusion")})
+    return outputs
 
 
 def _run_text(runner: GraphRunner, batch: ModelBatch, absent: NDArray[np.float32]) -> Tensors:
@@ -69,9 +95,10 @@ def _run_text(runner: GraphRunner, batch: ModelBatch, absent: NDArray[np.float32
 
 
 def _run_encoder(
-    runner: GraphRunner, graph: str, signal: str, batch: ModelBatch, text: Tensors, size: int
+    runner: GraphRunner, graph: str, batch: ModelBatch, text: Tensors, size: int
 ) -> NDArray[np.float32]:
     """Features of the present segments, zeros elsewhere; shape = (B, N, size)."""
+    signal = SIGNALS[graph]
     mask: NDArray[np.bool_] = getattr(batch, f"{graph}_mask").numpy()
     features = np.zeros((*mask.shape, size), np.float32)
     clip, segment = np.nonzero(mask)

@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mer_edge.errors import MissingExtraError
 
@@ -68,6 +68,7 @@ def _outcome(bundle: Bundle, seconds: float) -> dict[str, object]:
     size = sum(path.stat().st_size for path in bundle.path.iterdir())
     return {
         "bundle": str(bundle.path),
+        "variant": manifest.variant,
         "bytes": size,
         "graphs": {name: spec.sha256 for name, spec in manifest.graphs.items()},
         "max_abs_logit_difference": manifest.parity.max_abs_logit_difference,
@@ -78,9 +79,10 @@ def _outcome(bundle: Bundle, seconds: float) -> dict[str, object]:
 
 
 def _print(outcome: dict[str, object]) -> None:
+    graphs = len(cast("dict[str, str]", outcome["graphs"]))
     print(
-        f"{outcome['bundle']}: 4 graphs, {int(str(outcome['bytes'])) / 1e6:.1f} MB, "
-        f"in {outcome['seconds']} s"
+        f"{outcome['bundle']}: {outcome['variant']}, {graphs} graphs, "
+        f"{int(str(outcome['bytes'])) / 1e6:.1f} MB, in {outcome['seconds']} s"
     )
     print(
         f"largest logit difference to PyTorch {outcome['max_abs_logit_difference']:.2g} "

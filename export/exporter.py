@@ -10,9 +10,10 @@ from pathlib import Path
 from safetensors.numpy import save
 
 from export.cases import gate_cases
+from export.chain import absent_text_of
 from export.golden import check_golden, make_golden
 from export.graphs import GraphPlan, write_graph
-from export.manifest import make_manifest, variant
+from export.manifest import make_manifest
 from export.parity import ParityCheck
 from export.runners import OnnxRunner
 from export.wrappers import plan_graphs
@@ -31,6 +32,7 @@ from mer_edge.bundle import (
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_directory
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
+from mer_edge.model.config import variant_name
 
 Progress = Callable[[str, int, int], None]
 """Told ``(step, done, total)``: what is being done, and how many steps of how many are behind."""
@@ -61,7 +63,7 @@ def export_bundle(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Export the four graphs in fp32, compare them with PyTorch, and write the bundle ``out``.
+    """Export the variant's graphs in fp32, compare them with PyTorch, and write the bundle ``out``.
 
     Args:
         checkpoint: a loaded one, or the directory ``mer-edge train`` made.
@@ -100,7 +102,7 @@ def _check_target(out: Path, overwrite: bool) -> None:
 def _write_bundle(run: Checkpoint, directory: Path, progress: Progress | None) -> Manifest:
     run.model.eval()
     plans = plan_graphs(run.model)
-    cases = gate_cases(run.model.config.text.max_position_embeddings)
+    cases = gate_cases(run.model.config)
     steps = Steps(len(plans) + 1 + len(cases), progress)
     graphs = _write_graphs(run, plans, directory, steps)
     files = {name: directory / spec.file for name, spec in graphs.items()}
@@ -126,7 +128,7 @@ def _write_graphs(
         steps.start(f"tracing {name}")
         metadata = {
             "mer_edge.version": __version__,
-            "mer_edge.variant": variant(config),
+            "mer_edge.variant": variant_name(config),
             "mer_edge.graph": name,
             "mer_edge.labels": json.dumps(config.labels),
         }
@@ -142,13 +144,16 @@ def _write_tensors(
     directory: Path,
     steps: Steps,
 ) -> list[Path]:
-    """Tokenizer, constants and golden tensors, the last checked against the written graphs."""
+    """Golden tensors, checked against the written graphs; with text, tokenizer and constants."""
     steps.start("golden tensors")
     golden = make_golden(run.model, plans)
     check_golden(golden, OnnxRunner(files))
     (directory / GOLDEN).write_bytes(save(golden))
-    absent_text = run.model.absent_text.detach().numpy()
-    (directory / CONSTANTS).write_bytes(save({"absent_text": absent_text}))
-    shutil.copyfile(run.tokenizer_path, directory / TOKENIZER)
+    written = [directory / GOLDEN]
+    absent_text = absent_text_of(run.model)
+    if absent_text is not None:
+        (directory / CONSTANTS).write_bytes(save({"absent_text": absent_text}))
+        shutil.copyfile(run.tokenizer_path, directory / TOKENIZER)
+        written = [directory / TOKENIZER, directory / CONSTANTS, *written]
     steps.finish("golden tensors")
-    return [directory / name for name in (TOKENIZER, CONSTANTS, GOLDEN)]
+    return written

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from export.cases import BatchShape, Case, make_batch
-from export.chain import run_chain
+from export.chain import absent_text_of, encoder_sizes, run_chain
 from export.comparison import compare
 from export.graphs import GraphPlan
 from export.runners import GraphRunner, Recorder, Tensors, TorchRunner
@@ -28,12 +28,11 @@ TOLERANCE = 1e-4
 def make_golden(model: MerModel, plans: dict[str, GraphPlan]) -> Tensors:
     """Run the golden clips through the modules behind the graphs.
 
-    ``full`` has two segments with sound, the first with a face, and text; ``audio_only`` has one
-    segment with sound and nothing else, so that the stand-ins for what is absent are covered.
+    ``full`` has two segments with sound, the first with a face, and text, as far as the network
+    uses them. ``audio_only`` has one segment with sound and nothing else, so that the stand-ins
+    for what is absent are covered; there is none where it would be the same or have nothing.
     """
-    config = model.config
-    absent = model.absent_text.detach().numpy()
-    sizes = {"audio": config.audio.embedding_size, "visual": config.visual.embedding_size}
+    absent, sizes = absent_text_of(model), encoder_sizes(model.config)
     golden: Tensors = {}
     for case, batch in golden_batches(model).items():
         recorder = Recorder(TorchRunner(plans))
@@ -48,10 +47,13 @@ def golden_batches(model: MerModel) -> dict[str, ModelBatch]:
     full = make_batch(model.config, Case(BatchShape(1, 2, 7), (("audio", "visual", "text"),)))
     audio_only = make_batch(model.config, Case(BatchShape(1, 1, 3), (("audio",),)))
     face_first = torch.tensor([[True, False]])
-    return {
-        "full": replace(full, audio_mask=torch.tensor([[True, True]]), visual_mask=face_first),
-        "audio_only": audio_only,
+    batches = {
+        "full": replace(full, audio_mask=torch.tensor([[True, True]]), visual_mask=face_first)
     }
+    others = model.config.has_visual or model.config.uses_text
+    if model.config.has_audio and others:
+        batches["audio_only"] = audio_only
+    return batches
 
 
 def check_golden(golden: Mapping[str, np.ndarray], runner: GraphRunner) -> None:

@@ -33,8 +33,8 @@ class GraphPlan:
     name: str
     module: nn.Module
     example: Mapping[str, Tensor]
-    """The graph's inputs in the order of ``forward``'s parameters; no dynamic size may be 0 or 1,
-    because the exporter takes those for constants."""
+    """The graph's inputs by the names of ``forward``'s parameters and in their order; no dynamic
+    size may be 0 or 1, because the exporter takes those for constants."""
     dynamic: Mapping[str, Mapping[int, str]]
     """Per input: the name of each dynamic dimension."""
     outputs: tuple[str, ...]
@@ -76,10 +76,10 @@ def _trace(plan: GraphPlan) -> onnx_ir.Model:
     with _quiet():
         program = torch.onnx.export(
             plan.module.eval(),
-            tuple(plan.example.values()),
+            kwargs=dict(plan.example),
             input_names=list(plan.example),
             output_names=list(plan.outputs),
-            dynamic_shapes=tuple(dict(plan.dynamic[name]) for name in plan.example),
+            dynamic_shapes={name: dict(plan.dynamic[name]) for name in plan.example},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

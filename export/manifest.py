@@ -24,7 +24,7 @@ from mer_edge.bundle import (
     sha256_of,
 )
 from mer_edge.model.checkpoint import Checkpoint
-from mer_edge.model.config import ModelConfig
+from mer_edge.model.config import ModelConfig, variant_name
 from mer_edge.segments import (
     FACE_SIZE_PX,
     SAMPLE_RATE_HZ,
@@ -52,20 +52,20 @@ def make_manifest(
     config = checkpoint.model.config
     return Manifest(
         schema_version=BUNDLE_SCHEMA_VERSION,
-        variant=variant(config),
+        variant=variant_name(config),
         preset=config.preset,
         labels=list(config.labels),
         thresholds=list(checkpoint.thresholds),
-        text_size=config.text.hidden_size,
-        audio_size=config.audio.embedding_size,
-        visual_size=config.visual.embedding_size,
-        max_tokens=config.text.max_position_embeddings,
+        text_size=config.text.hidden_size if config.uses_text else 0,
+        audio_size=config.audio.embedding_size if config.has_audio else 0,
+        visual_size=config.visual.embedding_size if config.has_visual else 0,
+        max_tokens=config.text.max_position_embeddings if config.uses_text else 0,
         preprocessing=Preprocessing(
             SAMPLE_RATE_HZ, SEGMENT_HOP_SAMPLES, SEGMENT_SAMPLES, FACE_SIZE_PX
         ),
         graphs=dict(graphs),
         files={file.name: sha256_of(file) for file in files},
-        shape_ranges=shape_ranges(config.text.max_position_embeddings),
+        shape_ranges=shape_ranges(config),
         target=TARGET,
         parity=parity,
         notice=checkpoint.notice,
@@ -73,20 +73,16 @@ def make_manifest(
     )
 
 
-def variant(config: ModelConfig) -> str:
-    """The paper's name for the network: without any SEM it is MER-MBT."""
-    has_sem = config.audio_sem_positions or config.visual_sem_positions
-    return "MER-SEM-MBT" if has_sem else "MER-MBT"
-
-
-def shape_ranges(max_tokens: int) -> dict[str, ShapeRange]:
+def shape_ranges(config: ModelConfig) -> dict[str, ShapeRange]:
     """The sizes the graphs are meant for; engines that want bounds are built for these."""
-    return {
-        "segments": ShapeRange(1, TYPICAL_SEGMENTS, MAX_SEGMENTS),
-        "clip_segments": ShapeRange(1, TYPICAL_SEGMENTS, MAX_CLIP_SEGMENTS),
-        "batch": ShapeRange(1, 1, MAX_BATCH),
-        "tokens": ShapeRange(3, min(TYPICAL_TOKENS, max_tokens), max_tokens),
-    }
+    ranges = {"batch": ShapeRange(1, 1, MAX_BATCH)}
+    if config.has_audio or config.has_visual:
+        ranges["segments"] = ShapeRange(1, TYPICAL_SEGMENTS, MAX_SEGMENTS)
+        ranges["clip_segments"] = ShapeRange(1, TYPICAL_SEGMENTS, MAX_CLIP_SEGMENTS)
+    if config.uses_text:
+        most = config.text.max_position_embeddings
+        ranges["tokens"] = ShapeRange(3, min(TYPICAL_TOKENS, most), most)
+    return ranges
 
 
 def provenance(training: Mapping[str, str]) -> dict[str, str]:

@@ -61,9 +61,9 @@ class TorchRunner:
 
     def run(self, graph: str, feed: Tensors) -> Tensors:
         plan = self._plans[graph]
-        arguments = [torch.from_numpy(feed[name]) for name in plan.example]
+        arguments = {name: torch.from_numpy(feed[name]) for name in plan.example}
         with torch.inference_mode():
-            result = plan.module.eval()(*arguments)
+            result = plan.module.eval()(**arguments)
         outputs = result if isinstance(result, tuple) else (result,)
         return {k: v.numpy() for k, v in zip(plan.outputs, outputs, strict=True)}
 

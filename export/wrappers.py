@@ -1,4 +1,5 @@
-"""The four graphs as modules around the untouched model, and how each is traced.
+"""The graphs as modules around the untouched model, and how each is traced: four, or fewer in a
+variant that lacks a text, audio or visual encoder.
 
 uint8 faces and raw waveforms go in: face normalisation and log-mel are part of the graphs.
 """
@@ -36,47 +37,35 @@ class TextGraph(nn.Module):
         return (vector, hidden) if self.with_tokens else vector
 
 
-class PlainEncoder(nn.Module):
-    """An encoder without SEMs: signal (S, ...) -> features (S, size)."""
+class Encoder(nn.Module):
+    """An encoder and what its SEMs see of the text, if it has any.
 
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, signal: Tensor) -> Tensor:
-        features: Tensor = self.encoder(signal, TextGuide(None))
-        return features
-
-
-class VectorGuidedEncoder(nn.Module):
-    """An encoder whose SEMs see one vector: signal (S, ...), text (S, d_t) -> (S, size)."""
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, signal: Tensor, text: Tensor) -> Tensor:
-        features: Tensor = self.encoder(signal, TextGuide(text))
-        return features
-
-
-class TokenGuidedEncoder(nn.Module):
-    """An encoder whose SEMs see the tokens.
-
-    signal (S, ...), tokens (S, L, d_t), token_mask (S, L) bool -> (S, size).
+    ``waveform`` or ``faces`` (S, ...); then nothing, ``text`` (S, d_t), or ``tokens`` (S, L, d_t)
+    with ``token_mask`` (S, L) bool -> features (S, size).
     """
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, signal: Tensor, tokens: Tensor, token_mask: Tensor) -> Tensor:
-        features: Tensor = self.encoder(signal, TextGuide(None, tokens, token_mask))
+    def forward(
+        self,
+        waveform: Tensor | None = None,
+        faces: Tensor | None = None,
+        text: Tensor | None = None,
+        tokens: Tensor | None = None,
+        token_mask: Tensor | None = None,
+    ) -> Tensor:
+        signal = faces if waveform is None else waveform
+        features: Tensor = self.encoder(signal, TextGuide(text, tokens, token_mask))
         return features
 
 
 class FusionGraph(nn.Module):
-    """Features, text and masks -> logits (B, M), decisions (B, 3, M), weights (B, 3)."""
+    """Features, text and masks -> logits (B, M), decisions (B, 3, M), weights (B, 3).
+
+    Of a modality without a decision there are no inputs.
+    """
 
     def __init__(self, fusion: nn.Module) -> None:
         super().__init__()
@@ -84,52 +73,43 @@ class FusionGraph(nn.Module):
 
     def forward(
         self,
-        audio: Tensor,
-        visual: Tensor,
-        text: Tensor,
-        audio_mask: Tensor,
-        visual_mask: Tensor,
-        text_mask: Tensor,
+        audio: Tensor | None = None,
+        visual: Tensor | None = None,
+        text: Tensor | None = None,
+        audio_mask: Tensor | None = None,
+        visual_mask: Tensor | None = None,
+        text_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         fused = self.fusion(audio, visual, text, audio_mask, visual_mask, text_mask)
         return fused.logits, fused.decisions, fused.weights
 
 
 def plan_graphs(model: MerModel) -> dict[str, GraphPlan]:
-    """The four graphs of ``model`` in the order they run, for ``write_graph``."""
+    """The graphs of ``model`` in the order they run, for ``write_graph``."""
     config = model.config
-    plans = (
-        _plan_text(model),
-        _plan_encoder(
-            "audio",
-            model.vggish,
-            "waveform",
-            torch.zeros(EXAMPLE_SEGMENTS, SEGMENT_SAMPLES),
-            config,
-            bool(config.audio_sem_positions),
-        ),
-        _plan_encoder(
-            "visual",
-            model.resnet,
-            "faces",
-            torch.zeros(EXAMPLE_SEGMENTS, FACE_SIZE_PX, FACE_SIZE_PX, 3, dtype=torch.uint8),
-            config,
-            bool(config.visual_sem_positions),
-        ),
-        _plan_fusion(model),
-    )
+    plans = []
+    if model.text_encoder is not None:
+        plans.append(_plan_text(model.text_encoder, config))
+    if model.vggish is not None:
+        waveform = torch.zeros(EXAMPLE_SEGMENTS, SEGMENT_SAMPLES)
+        guide = _guide_of(config, config.audio_sem_positions)
+        plans.append(_plan_encoder("audio", model.vggish, {"waveform": waveform, **guide}))
+    if model.resnet is not None:
+        shape = (EXAMPLE_SEGMENTS, FACE_SIZE_PX, FACE_SIZE_PX, 3)
+        guide = _guide_of(config, config.visual_sem_positions)
+        faces = torch.zeros(shape, dtype=torch.uint8)
+        plans.append(_plan_encoder("visual", model.resnet, {"faces": faces, **guide}))
+    plans.append(_plan_fusion(model))
     return {plan.name: plan for plan in plans}
 
 
-def _plan_text(model: MerModel) -> GraphPlan:
-    config = model.config
-    has_sem = bool(config.audio_sem_positions or config.visual_sem_positions)
-    with_tokens = has_sem and config.sem_attention == "tokens"
+def _plan_text(encoder: nn.Module, config: ModelConfig) -> GraphPlan:
+    with_tokens = config.has_sem and config.sem_attention == "tokens"
     shape = (EXAMPLE_BATCH, EXAMPLE_TOKENS)
     dynamic = {0: "batch", 1: "tokens"}
     return GraphPlan(
         name="text",
-        module=TextGraph(model.text_encoder, with_tokens),
+        module=TextGraph(encoder, with_tokens),
         example={
             "input_ids": torch.ones(shape, dtype=torch.int64),
             "attention_mask": torch.ones(shape, dtype=torch.int64),
@@ -139,53 +119,46 @@ def _plan_text(model: MerModel) -> GraphPlan:
     )
 
 
-def _plan_encoder(
-    name: str, encoder: nn.Module, signal: str, example: Tensor, config: ModelConfig, guided: bool
-) -> GraphPlan:
-    segments = {0: "segments"}
+def _guide_of(config: ModelConfig, sem_positions: tuple[int, ...]) -> dict[str, Tensor]:
+    """What an encoder with SEMs at these positions takes of the text."""
     size = config.text.hidden_size
-    module: nn.Module
-    guide: dict[str, Tensor] = {}
-    dynamic: dict[str, dict[int, str]] = {}
-    if not guided:
-        module = PlainEncoder(encoder)
-    elif config.sem_attention == "tokens":
-        module = TokenGuidedEncoder(encoder)
-        guide["tokens"] = torch.zeros(EXAMPLE_SEGMENTS, EXAMPLE_TOKENS, size)
-        guide["token_mask"] = torch.ones(EXAMPLE_SEGMENTS, EXAMPLE_TOKENS, dtype=torch.bool)
-        dynamic = {key: {**segments, 1: "tokens"} for key in guide}
-    else:
-        module = VectorGuidedEncoder(encoder)
-        guide["text"] = torch.zeros(EXAMPLE_SEGMENTS, size)
-        dynamic = {"text": segments}
-    return GraphPlan(
-        name, module, {signal: example, **guide}, {signal: segments, **dynamic}, (name,)
-    )
+    if not sem_positions:
+        return {}
+    if config.sem_attention == "tokens":
+        shape = (EXAMPLE_SEGMENTS, EXAMPLE_TOKENS)
+        tokens = torch.zeros(*shape, size)
+        return {"tokens": tokens, "token_mask": torch.ones(shape, dtype=torch.bool)}
+    return {"text": torch.zeros(EXAMPLE_SEGMENTS, size)}
+
+
+def _plan_encoder(name: str, encoder: nn.Module, example: dict[str, Tensor]) -> GraphPlan:
+    tokens = ("tokens", "token_mask")
+    dynamic = {
+        key: {0: "segments", 1: "tokens"} if key in tokens else {0: "segments"} for key in example
+    }
+    return GraphPlan(name, Encoder(encoder), example, dynamic, (name,))
 
 
 def _plan_fusion(model: MerModel) -> GraphPlan:
     config = model.config
-    clip = {0: "batch"}
-    segment = {0: "batch", 1: "clip_segments"}
-    batch, count = EXAMPLE_BATCH, EXAMPLE_CLIP_SEGMENTS
+    segments = {0: "batch", 1: "clip_segments"}
+    batch, shape = EXAMPLE_BATCH, (EXAMPLE_BATCH, EXAMPLE_CLIP_SEGMENTS)
+    features = {
+        "audio": (torch.zeros(*shape, config.audio.embedding_size), segments),
+        "visual": (torch.zeros(*shape, config.visual.embedding_size), segments),
+        "text": (torch.zeros(batch, config.text.hidden_size), {0: "batch"}),
+    }
+    masks = {
+        "audio": (torch.ones(shape, dtype=torch.bool), segments),
+        "visual": (torch.ones(shape, dtype=torch.bool), segments),
+        "text": (torch.ones(batch, dtype=torch.bool), {0: "batch"}),
+    }
+    inputs = {name: features[name] for name in config.modalities}
+    inputs |= {f"{name}_mask": masks[name] for name in config.modalities}
     return GraphPlan(
         name="fusion",
         module=FusionGraph(model.fusion),
-        example={
-            "audio": torch.zeros(batch, count, config.audio.embedding_size),
-            "visual": torch.zeros(batch, count, config.visual.embedding_size),
-            "text": torch.zeros(batch, config.text.hidden_size),
-            "audio_mask": torch.ones(batch, count, dtype=torch.bool),
-            "visual_mask": torch.ones(batch, count, dtype=torch.bool),
-            "text_mask": torch.ones(batch, dtype=torch.bool),
-        },
-        dynamic={
-            "audio": segment,
-            "visual": segment,
-            "text": clip,
-            "audio_mask": segment,
-            "visual_mask": segment,
-            "text_mask": clip,
-        },
+        example={name: tensor for name, (tensor, _) in inputs.items()},
+        dynamic={name: sizes for name, (_, sizes) in inputs.items()},
         outputs=("logits", "decisions", "weights"),
     )

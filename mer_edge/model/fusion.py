@@ -87,21 +87,19 @@ class FusionHead(nn.Module):
 
         A clip of which nothing is there gets weights and logits of 0.
         """
-        present: list[Tensor] = []  # of each modality that is used, (B,)
-        decisions: list[Tensor] = []  # (B, M)
-        for mask in (audio_mask, visual_mask):
-            if mask is not None:
-                present.append(mask.any(1))
+        there = [mask.any(1) for mask in (audio_mask, visual_mask) if mask is not None]
+        there += [] if text_mask is None else [text_mask]
+        present = torch.stack(there, dim=1)  # (B, used)
+        decisions: list[Tensor] = []  # (B, M) each
         a, v, audio_mask, visual_mask = self.encode(audio, visual, audio_mask, visual_mask)
         if a is not None and audio_mask is not None:
             decisions.append(self.audio_decision(masked_mean(a, audio_mask)))
         if v is not None and visual_mask is not None:
             decisions.append(self.visual_decision(masked_mean(v, visual_mask)))
-        if text is not None and text_mask is not None:
-            present.append(text_mask)
+        if text is not None:
             decisions.append(self.text_decision(text))
         stacked = widened(torch.stack(decisions, dim=1))  # (B, used, M)
-        weights = self._weights(stacked, torch.stack(present, dim=1))
+        weights = self._weights(stacked, present)
         logits = (weights.unsqueeze(2) * stacked).sum(1)
         return Fused(logits, self._in_order(stacked), self._in_order(weights))
 

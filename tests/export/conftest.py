@@ -70,7 +70,7 @@ def copied_graphs(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.copyfile(exported.files[plan.name], file)
         return exported.bundle.manifest.graphs[plan.name]
 
-    def gate_cases(max_tokens):
+    def gate_cases(config):
         return list(cases_of([BatchShape(2, 2, 5)]))
 
     monkeypatch.setattr(export.exporter, "write_graph", write_graph)

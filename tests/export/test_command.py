@@ -25,7 +25,7 @@ def test_it_ends_with_the_next_command(exported, copied_graphs, tmp_path, capsys
     assert main(["export", str(exported.run), "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    head = re.escape(f"{out}: 4 graphs, ")
+    head = re.escape(f"{out}: MER-SEM-MBT, 4 graphs, ")
     assert re.fullmatch(head + r"(0\.\d|1\.0) MB, in \d+\.\d s", lines[0])
     assert "over 7 cases (0.0001 allowed)" in lines[1]
     assert lines[2] == f"next: mer-edge infer {out} CLIP.mp4"

@@ -10,15 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
-import pytest
 
 from export.cases import SUBSETS, BatchShape, Case, cases_of
 from export.graphs import write_graph
-from export.manifest import variant
 from export.parity import TOLERANCE, ParityCheck
 from export.wrappers import plan_graphs
 from mer_edge.model.build import build_model
-from mer_edge.model.config import TINY
 
 SHAPES = (BatchShape(1, 1, 3), BatchShape(3, 5, 11))
 
@@ -93,12 +90,3 @@ def test_tokens_with_sems_everywhere_in_the_audio_encoder(exported, tmp_path):
     assert [value.name for value in text.graph.output] == ["text", "tokens"]
     assert inputs(tmp_path / "audio.onnx") == ["waveform", "tokens", "token_mask"]
     assert inputs(tmp_path / "visual.onnx") == ["faces", "tokens", "token_mask"]
-
-
-@pytest.mark.parametrize(
-    ("audio", "visual", "name"),
-    [((), (), "MER-MBT"), ((2,), (), "MER-SEM-MBT"), ((), (5,), "MER-SEM-MBT")],
-)
-def test_the_variant_is_the_papers_name(audio, visual, name):
-    config = replace(TINY, audio_sem_positions=audio, visual_sem_positions=visual)
-    assert variant(config) == name

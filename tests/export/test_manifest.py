@@ -1,5 +1,6 @@
 import re
 import subprocess
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import torch
@@ -8,7 +9,7 @@ import export.manifest
 from export.manifest import git_commit, shape_ranges
 from mer_edge import __version__
 from mer_edge.bundle import ShapeRange, sha256_of
-from mer_edge.model.config import TINY
+from mer_edge.model.config import TINY, with_variant
 
 
 def test_it_says_what_the_model_is(exported):
@@ -53,8 +54,15 @@ def test_provenance_says_when_with_what_and_from_what(exported):
 
 
 def test_shape_ranges_stay_within_the_encoder():
-    assert shape_ranges(128)["tokens"] == ShapeRange(3, 32, 128)
-    assert shape_ranges(16)["tokens"] == ShapeRange(3, 16, 16)
+    assert shape_ranges(TINY)["tokens"] == ShapeRange(3, 32, 128)
+    short = replace(TINY.text, max_position_embeddings=16)
+    assert shape_ranges(replace(TINY, text=short))["tokens"] == ShapeRange(3, 16, 16)
+
+
+def test_shape_ranges_are_those_of_the_graphs_there_are():
+    ranges = {name: set(shape_ranges(with_variant(TINY, name))) for name in ("audio", "text")}
+    assert ranges["audio"] == {"batch", "segments", "clip_segments"}
+    assert ranges["text"] == {"batch", "tokens"}
 
 
 def test_the_commit_is_that_of_the_checkout(tmp_path, monkeypatch):
