@@ -44,13 +44,17 @@ class FusionHead(nn.Module):
     Only the modalities of the configuration have parameters; the others' inputs are None.
     """
 
+    absent_audio: nn.Parameter | None
+    absent_visual: nn.Parameter | None
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         labels, size, dropout = len(config.labels), config.bottleneck_size, config.dropout
         self.modalities = config.modalities
-        if config.has_audio:
+        # What an absent modality shows to the other one; without a meeting nobody would see it.
+        self.absent_audio = self.absent_visual = None
+        if config.cross_modal != "none":
             self.absent_audio = _absent(config.audio.embedding_size)
-        if config.has_visual:
             self.absent_visual = _absent(config.visual.embedding_size)
         self._cross_modal_name = CROSS_MODAL_NAMES[config.cross_modal]
         if config.has_audio or config.has_visual:
@@ -112,8 +116,8 @@ class FusionHead(nn.Module):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
         """Features as :meth:`forward` takes them -> (B, N, d_m) each, and the masks to pool with.
 
-        These show one segment, the learned vector, of a clip that has none; all four are None for
-        a modality that is not used.
+        These show one segment, the learned vector, of a clip that has none. What belongs to a
+        modality that is not used is None.
         """
         if audio is None and visual is None:
             return None, None, None, None
@@ -141,11 +145,14 @@ class FusionHead(nn.Module):
         return torch.stack([columns.get(name, nothing) for name in MODALITIES], dim=1)
 
 
-def _stand_in(features: Tensor, mask: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
+def _stand_in(features: Tensor, mask: Tensor, absent: Tensor | None) -> tuple[Tensor, Tensor]:
     """Put the learned vector into absent segments and let a clip without any show the first one.
 
-    So a modality that is wholly absent is one known token, never an empty attention row.
+    So a modality that is wholly absent is one known token, never an empty attention row. Without
+    a learned vector it is zeros.
     """
+    if absent is None:
+        absent = features.new_zeros(())
     features = torch.where(mask.unsqueeze(2), features, absent)
     nothing = ~mask.any(1, keepdim=True)  # (B, 1)
     return features, torch.cat((mask[:, :1] | nothing, mask[:, 1:]), dim=1)
