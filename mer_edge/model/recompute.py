@@ -26,19 +26,18 @@ def run_group(group: nn.Module, feature_map: Tensor, checkpointing: bool) -> Ten
 
 @contextmanager
 def _still_statistics(group: nn.Module) -> Iterator[None]:
-    """BatchNorm normalises with the batch's statistics and leaves its running ones as they are.
+    """BatchNorm writes its running statistics into copies that are thrown away.
 
     The first pass has updated them; the second must not do so again.
     """
-    norms = [
-        module
-        for module in group.modules()
-        if isinstance(module, _BatchNorm) and module.training and module.track_running_stats
-    ]
-    for norm in norms:
-        norm.track_running_stats = False
+    norms = [module for module in group.modules() if isinstance(module, _BatchNorm)]
+    kept = [dict(norm.named_buffers(recurse=False)) for norm in norms]
     try:
+        for norm, buffers in zip(norms, kept, strict=True):
+            for name, buffer in buffers.items():
+                setattr(norm, name, buffer.clone())
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, buffers in zip(norms, kept, strict=True):
+            for name, buffer in buffers.items():
+                setattr(norm, name, buffer)

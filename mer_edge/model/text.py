@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,10 +52,13 @@ class TextEncoder(nn.Module):
 
     def set_gradient_checkpointing(self, on: bool) -> None:
         """Keep only the inputs of the layers for the backward pass; the rest is computed again."""
-        if on:
-            self.bert.gradient_checkpointing_enable({"use_reentrant": False})
-        else:
-            self.bert.gradient_checkpointing_disable()
+        with warnings.catch_warnings():
+            # Newer releases of transformers prefer another name; the older ones only know this.
+            warnings.simplefilter("ignore", FutureWarning)
+            if on:
+                self.bert.gradient_checkpointing_enable({"use_reentrant": False})
+            else:
+                self.bert.gradient_checkpointing_disable()
 
 
 def load_text_encoder(source: str | Path) -> LoadedText:
