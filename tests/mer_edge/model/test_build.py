@@ -8,7 +8,8 @@ import torch
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.build import build_model
-from mer_edge.model.config import MOSEI_LABELS, TINY, ModelConfig
+from mer_edge.model.checkpoint import save_checkpoint
+from mer_edge.model.config import MOSEI_LABELS, TINY, ModelConfig, with_variant
 from mer_edge.model.resnet import ResNet
 from mer_edge.model.vggish import Vggish
 
@@ -93,3 +94,38 @@ def test_other_configurations_build_and_run(config: ModelConfig) -> None:
     assert model.encode_audio(torch.randn(2, 15600), text).shape == (2, 24)
     faces = torch.zeros(2, 224, 224, 3, dtype=torch.uint8)
     assert model.encode_visual(faces, text).shape == (2, 24)
+
+
+def test_backbones_come_from_another_run(tmp_path: Path) -> None:
+    """From a run (its best epoch) as from a checkpoint, whatever the variants of the two."""
+    source, _ = build_model(TINY, seed=3)
+    save_checkpoint(tmp_path / "run" / "best", source, "{}", [0.5] * 6)
+    model, _ = build_model(
+        with_variant(TINY, "mer"), vggish=tmp_path / "run", resnet=tmp_path / "run" / "best"
+    )
+    state = source.state_dict()
+    for name, tensor in model.state_dict().items():
+        if ".backbone." in name:
+            assert torch.equal(tensor, state[name]), name
+    assert not torch.equal(model.fusion.attention_vector, source.fusion.attention_vector)
+
+
+def test_a_run_that_does_not_fit_is_one_clear_error(tmp_path: Path) -> None:
+    source, _ = build_model(with_variant(TINY, "audio"))
+    save_checkpoint(tmp_path / "run", source, "{}", [0.5] * 6)
+    with pytest.raises(MerEdgeError, match=r"no weights named resnet\.backbone\.\*"):
+        build_model(TINY, resnet=tmp_path / "run")
+    other = replace(TINY, audio=replace(TINY.audio, hidden_size=20))
+    with pytest.raises(MerEdgeError, match="the sizes of the network differ"):
+        build_model(other, vggish=tmp_path / "run")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MerEdgeError, match="model.safetensors: no such file"):
+        build_model(TINY, vggish=tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("variant", "part"), [("visual", "vggish"), ("text", "resnet"), ("audio", "bert")]
+)
+def test_weights_for_an_encoder_that_is_not_there(variant: str, part: str, tmp_path: Path) -> None:
+    with pytest.raises(MerEdgeError, match="does not have; leave them out"):
+        build_model(with_variant(TINY, variant), **{part: tmp_path / "weights"})

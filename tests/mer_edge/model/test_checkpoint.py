@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.checkpoint import load_checkpoint, save_checkpoint
-from mer_edge.model.config import TINY
+from mer_edge.model.config import TINY, with_variant
 from tests.mer_edge.model.batches import random_batch, tiny_model
 
 LABELS = ("angry", "happy", "neutral", "sad")
@@ -155,3 +155,24 @@ def test_sizes_of_every_preset_survive_json(tmp_path: Path) -> None:
     config = replace(TINY, text=replace(TINY.text, layer_norm_eps=1e-7), dropout=0.25)
     save_checkpoint(tmp_path / "run", tiny_model(config), "{}", [0.5] * 6)
     assert load_checkpoint(tmp_path / "run").model.config == config
+
+
+def test_a_run_holds_its_best_checkpoint(tmp_path: Path) -> None:
+    model = tiny_model(with_variant(TINY, "audio"))
+    save_checkpoint(tmp_path / "run" / "best", model, "{}", [0.5] * 6)
+    found = load_checkpoint(tmp_path / "run")
+    assert found.tokenizer_path == tmp_path / "run" / "best" / "tokenizer.json"
+    assert found.model.config == model.config
+    assert set(found.model.state_dict()) == set(model.state_dict())
+    direct = load_checkpoint(tmp_path / "run" / "best")
+    assert torch.equal(direct.model.fusion.attention_vector, model.fusion.attention_vector)
+
+
+def test_a_configuration_from_before_the_variants_is_the_full_model(saved: Path) -> None:
+    path = saved / "config.json"
+    content = json.loads(path.read_text())
+    del content["model"]["modalities"], content["model"]["cross_modal"]
+    path.write_text(json.dumps(content))
+    config = load_checkpoint(saved).model.config
+    assert config.modalities == ("audio", "visual", "text")
+    assert config.cross_modal == "mbt"
