@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from mer_edge.clip import PRESENT_AS, Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
-from mer_edge.media.clip_faces import ClipFaces, FaceFinder
+from mer_edge.media.clip_faces import AlignedFaces, ClipFaces, FaceFinder
 from mer_edge.media.directory import check_frame_rate
 from mer_edge.media.segmenting import covered_segments, segment_waveform
 from mer_edge.media.sound import Sound
 from mer_edge.media.source import Media, open_media
-from mer_edge.media.spans import Span, plan_spans
+from mer_edge.media.spans import Span, part_of, plan_spans
 from mer_edge.segments import FACE_SIZE_PX, MODALITIES, SAMPLE_RATE_HZ, SEGMENT_S
 from mer_edge.text.source import TextFound, TextOptions, find_text
 
@@ -41,6 +41,17 @@ class ClipOptions:
     """A YuNet model file to detect faces with; None uses MTCNN."""
     frame_rate_hz: float | None = None
     """Of a directory of frames; more than 0 and at most 1000."""
+    start_s: float | None = None
+    """Where the one clip begins in its source; None: at its start."""
+    end_s: float | None = None
+    """Where it ends; None: at the source's end. Given either, the source's own utterances are
+    not asked for: the text is what ``text`` says."""
+    frames: str = ""
+    """Which images of a directory are its frames, as a pattern (``image_L_*.jpg``); "": all."""
+    sound: str = ""
+    """The name of a directory's sound file, where it has several; "": the only one."""
+    faces_aligned: bool = False
+    """Every frame is an aligned face already: scaled to the size of one, not searched."""
     window_s: float = 28.8
     """A source without utterances that is longer is cut into windows; rounded to segments."""
     modalities: tuple[str, ...] = MODALITIES
@@ -61,6 +72,13 @@ class ClipOptions:
             )
         if self.frame_rate_hz is not None:
             check_frame_rate(self.frame_rate_hz)
+        start_s, end_s = self.start_s or 0.0, self.end_s
+        in_order = end_s is None or start_s < end_s
+        if not (math.isfinite(start_s) and start_s >= 0 and in_order):
+            raise MerEdgeError(
+                f"found a clip from {self.start_s} to {self.end_s} s; expected a start of 0 or "
+                "more and an end behind it"
+            )
         if not (math.isfinite(self.window_s) and self.window_s >= SEGMENT_S):
             raise MerEdgeError(
                 f"found a window of {self.window_s:g} s; expected {SEGMENT_S} s, one segment, or "
@@ -114,7 +132,7 @@ def prepare_clips(
     if crops_per_segment < 1 or crops_per_segment % 2 == 0:
         raise ValueError(f"crops_per_segment is {crops_per_segment}; expected an odd number")
     path = Path(source)
-    with open_media(path, options.frame_rate_hz) as media:
+    with open_media(path, options.frame_rate_hz, options.frames, options.sound) as media:
         maker = _ClipMaker(_wanted(media, options), options, crops_per_segment, detector)
         yield from _without_empty(path, maker.clips(), options.modalities)
 
@@ -138,8 +156,10 @@ class _ClipMaker:
         self._media = media
         self._options = options
         self._per_segment = per_segment
-        self._finder: FaceFinder | None = None
-        if media.frames is not None:
+        self._finder: FaceFinder | AlignedFaces | None = None
+        if media.frames is not None and options.faces_aligned:
+            self._finder = AlignedFaces()
+        elif media.frames is not None:
             self._finder = FaceFinder(media.path, detector or _open_detector(options), options.face)
         elif options.face != 1:
             raise MerEdgeError(
@@ -152,13 +172,20 @@ class _ClipMaker:
         transcribing = text.asr_model is not None
         # Transcription needs each clip's own sound, so it waits until that is decoded.
         found = TextFound(None, None, "asr") if transcribing else find_text(media.path, text, None)
-        spans = list(plan_spans(media.path, media.duration_s, found, self._options.window_s))
+        spans = self._plan(found)
         notes = () if found.origin in ("none", "asr", "--text") else (f"Text: {found.origin}.",)
         for span in spans:
             sound = None if media.sound is None else media.sound.read(span.start_s, span.end_s)
             if transcribing:
                 span = self._transcribe(span, sound)
             yield self._prepare(replace(span, notes=(*notes, *span.notes)), sound, len(spans) == 1)
+
+    def _plan(self, found: TextFound) -> list[Span]:
+        media, options = self._media, self._options
+        if options.start_s is None and options.end_s is None:
+            return list(plan_spans(media.path, media.duration_s, found, options.window_s))
+        text = None if found.utterances is not None else found.text
+        return [part_of(media.path, media.duration_s, options.start_s, options.end_s, text)]
 
     def _transcribe(self, span: Span, sound: Sound | None) -> Span:
         heard = sound is not None and sound.covered.any()

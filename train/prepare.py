@@ -20,11 +20,11 @@ from mer_edge.clips import ClipOptions, prepare_clips
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.mtcnn import MtcnnDetector
 from mer_edge.text.source import TextOptions
-from train.datasets.manifest import Sample
+from train.datasets.sample import Sample
 from train.prepared import store_clip
 from train.progress import Progress
 
-FORMAT = 1
+FORMAT = 2
 """Part of every cache key: raised when the stored form or the way clips are made changes."""
 
 
@@ -59,8 +59,8 @@ def prepare_samples(
         MerEdgeError: the cache cannot be written, or no process survives (memory).
     """
     jobs = [
-        _Job(s.media, s.text, cache_file(s.media, cache, crops_per_segment), crops_per_segment)
-        for s in samples
+        _Job(sample, cache_file(sample, cache, crops_per_segment), crops_per_segment)
+        for sample in samples
     ]
     missing = [job for job in dict.fromkeys(jobs) if not job.file.exists()]
     total, done = len(jobs), len(jobs) - len(missing)
@@ -68,7 +68,7 @@ def prepare_samples(
     reasons: dict[_Job, str] = {}
     for job, reason in _run(missing, workers):
         done += 1
-        progress.step("prepare", done, total, job.media.name)
+        progress.step("prepare", done, total, job.sample.id)
         if reason is not None:
             reasons[job] = reason
             progress.note(f"skipped {reason}", warning=True)
@@ -77,20 +77,25 @@ def prepare_samples(
         for sample, job in zip(samples, jobs, strict=True)
         if job not in reasons
     ]
-    skipped = [Skipped(str(job.media), reasons[job]) for job in jobs if job in reasons]
+    skipped = [Skipped(str(job.sample.media), reasons[job]) for job in jobs if job in reasons]
     return ready, skipped
 
 
-def cache_file(media: Path, cache: Path, crops_per_segment: int) -> Path:
-    """Where the prepared form of ``media`` is kept: changes with the file and the options."""
-    key = json.dumps([FORMAT, crops_per_segment, *map(list, _identity(media))])
-    return cache / f"{media.stem}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
+def cache_file(sample: Sample, cache: Path, crops_per_segment: int) -> Path:
+    """Where the prepared form of ``sample`` is kept: changes with the file and the options."""
+    part = (sample.start_s, sample.end_s, sample.frame_rate_hz, sample.frames, sample.sound)
+    aligned = sample.faces_aligned
+    key = json.dumps(
+        [FORMAT, crops_per_segment, *part, aligned, *map(list, _identity(sample.media))]
+    )
+    return (
+        cache / f"{sample.media.stem}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
+    )
 
 
 @dataclass(frozen=True)
 class _Job:
-    media: Path
-    text: str | None
+    sample: Sample
     file: Path
     crops_per_segment: int
 
@@ -138,10 +143,22 @@ def _run(jobs: Sequence[_Job], workers: int | None) -> Iterator[tuple[_Job, str 
 def _prepare(job: _Job, threads: int) -> str | None:
     """Make and store one clip; returns why it cannot be made."""
     # The manifest alone says what the text is, not a file beside the clip.
-    options = ClipOptions(text=TextOptions(text=job.text, no_text=job.text is None))
+    sample = job.sample
+    options = ClipOptions(
+        text=TextOptions(text=sample.text, no_text=sample.text is None),
+        start_s=sample.start_s,
+        end_s=sample.end_s,
+        frame_rate_hz=sample.frame_rate_hz,
+        frames=sample.frames,
+        sound=sample.sound,
+        faces_aligned=sample.faces_aligned,
+    )
     try:
         clips = prepare_clips(
-            job.media, options, crops_per_segment=job.crops_per_segment, detector=_detector(threads)
+            sample.media,
+            options,
+            crops_per_segment=job.crops_per_segment,
+            detector=_detector(threads),
         )
         first = next(clips, None)
         another = next(clips, None)
@@ -149,7 +166,7 @@ def _prepare(job: _Job, threads: int) -> str | None:
         return str(error)
     if first is None or another is not None:
         return (
-            f"{job.media}: {'no' if first is None else 'more than one'} utterance; expected one "
+            f"{sample.media}: {'no' if first is None else 'more than one'} utterance; expected one "
             f"of at most {options.window_s:g} s a line of the manifest; cut the file"
         )
     store_clip(first, job.file)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -86,3 +87,25 @@ class FaceFinder:
             if not required:
                 return [None] * len(seen)
             raise MerEdgeError(f"{self._path}: {error}") from error
+
+
+class AlignedFaces:
+    """Takes every frame for an aligned face, as data sets of face crops have them."""
+
+    def find(self, frames: FrameSource, times_s: Sequence[float], *, required: bool) -> ClipFaces:
+        """The frame at each time, scaled to the size of a face."""
+        crops = np.zeros((len(times_s), FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
+        present = np.zeros(len(times_s), np.bool_)
+        for number, time_s in enumerate(times_s):
+            picture = frames.picture_at(time_s)
+            if picture is not None:
+                crops[number] = _scaled(picture.pixels)
+                present[number] = True
+        return ClipFaces(crops, present, int(present.any()))
+
+
+def _scaled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    shrinks = min(pixels.shape[:2]) > FACE_SIZE_PX
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    scaled: NDArray[np.uint8] = cv2.resize(pixels, (FACE_SIZE_PX, FACE_SIZE_PX), interpolation=how)
+    return scaled

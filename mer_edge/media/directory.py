@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import cv2
@@ -21,13 +22,22 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEFAULT_FRAME_RATE_HZ = 25.0
 
 
-def list_frames(directory: Path) -> list[Path]:
+def list_frames(directory: Path, pattern: str = "") -> list[Path]:
     """The images of a directory in natural order (``frame_2`` before ``frame_10``).
+
+    Args:
+        pattern: of their names, as in a shell; "" takes every image.
 
     Raises:
         MerEdgeError: there is none.
     """
     frames = _files(directory, IMAGE_SUFFIXES)
+    if pattern:
+        frames = [frame for frame in frames if fnmatch(frame.name, pattern)]
+    if not frames and pattern:
+        raise MerEdgeError(
+            f"{directory}: found no image named {pattern}; expected the frames of the clip there"
+        )
     if not frames:
         raise MerEdgeError(
             f"{directory}: found a directory without images; expected frames "
@@ -36,12 +46,18 @@ def list_frames(directory: Path) -> list[Path]:
     return frames
 
 
-def find_sound(directory: Path) -> Path | None:
-    """The one sound file of a directory, or None.
+def find_sound(directory: Path, name: str = "") -> Path | None:
+    """The one sound file of a directory, or None; with ``name`` the one of that name.
 
     Raises:
-        MerEdgeError: there are several.
+        MerEdgeError: there are several, or none of that name.
     """
+    if name:
+        if not (directory / name).is_file():
+            raise MerEdgeError(
+                f"{directory}: found no file {name}; expected the clip's sound there"
+            )
+        return directory / name
     sounds = _files(directory, SOUND_SUFFIXES)
     if len(sounds) > 1:
         raise MerEdgeError(

@@ -49,13 +49,17 @@ class Media:
 
 
 @contextmanager
-def open_media(path: Path, frame_rate_hz: float | None = None) -> Iterator[Media]:
+def open_media(
+    path: Path, frame_rate_hz: float | None = None, frames: str = "", sound: str = ""
+) -> Iterator[Media]:
     """Open a media file or a directory of frames, and close it afterwards.
 
     Args:
         path: the file or directory.
         frame_rate_hz: of a directory of frames; None spreads the frames over the sound's
             duration, or shows 25 a second where there is no sound.
+        frames: a pattern for the names of a directory's frames; "" takes every image.
+        sound: the name of a directory's sound file; "" takes the only one.
 
     Raises:
         MerEdgeError: whatever keeps the source from being read, named with what to do.
@@ -63,11 +67,16 @@ def open_media(path: Path, frame_rate_hz: float | None = None) -> Iterator[Media
     if frame_rate_hz is not None:
         check_frame_rate(frame_rate_hz)
     if path.is_dir():
-        media = _open_directory(path, frame_rate_hz)
+        media = _open_directory(path, frame_rate_hz, frames, sound)
     elif frame_rate_hz is not None:
         raise MerEdgeError(
             f"{path}: found a frame rate of {frame_rate_hz:g} Hz for a file; expected it only for "
             "a directory of frames, a file has its own; leave --frame-rate out"
+        )
+    elif frames or sound:
+        raise MerEdgeError(
+            f"{path}: found a file where '{frames or sound}' was to be taken from a directory; "
+            "expected a directory of frames; name the directory, or leave frames and sound out"
         )
     else:
         media = _open_file(path)
@@ -82,8 +91,8 @@ def _open_file(path: Path) -> Media:
     return Media(path, scan.duration_s, frames, sound, scan.notes)
 
 
-def _open_directory(path: Path, frame_rate_hz: float | None) -> Media:
-    images, sound_path = list_frames(path), find_sound(path)
+def _open_directory(path: Path, frame_rate_hz: float | None, frames: str, sound: str) -> Media:
+    images, sound_path = list_frames(path, frames), find_sound(path, sound)
     scan = scan_media(sound_path) if sound_path else None
     if scan is not None and (scan.audio is None or scan.video is not None):
         raise MerEdgeError(
@@ -98,6 +107,5 @@ def _open_directory(path: Path, frame_rate_hz: float | None) -> Media:
         frame_rate_hz = DEFAULT_FRAME_RATE_HZ
         notes = (f"The frame rate is not known; {frame_rate_hz:g} Hz was assumed.",)
     duration_s = max(len(images) / frame_rate_hz, scan.duration_s if scan else 0.0)
-    frames = ImageFrames(images, frame_rate_hz)
-    sound = SoundReader(sound_path, scan) if scan and sound_path else None
-    return Media(path, duration_s, frames, sound, notes)
+    reader = SoundReader(sound_path, scan) if scan and sound_path else None
+    return Media(path, duration_s, ImageFrames(images, frame_rate_hz), reader, notes)

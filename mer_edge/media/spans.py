@@ -62,6 +62,27 @@ def plan_spans(path: Path, duration_s: float, found: TextFound, window_s: float)
         yield from _windows(Span(utterance.start_s, end_s, utterance.text, notes), window_s)
 
 
+def part_of(
+    path: Path, duration_s: float, start_s: float | None, end_s: float | None, text: str | None
+) -> Span:
+    """The one clip from ``start_s`` to ``end_s``; None is where the source starts or ends.
+
+    Raises:
+        MerEdgeError: it starts after the end of the source.
+    """
+    begin_s = start_s or 0.0
+    if begin_s >= duration_s:
+        raise MerEdgeError(
+            f"{path}: the clip starts at {begin_s:g} s, but the media is {duration_s:.2f} s long; "
+            "expected a start within the media; correct the start"
+        )
+    stop_s = duration_s if end_s is None else end_s
+    notes: tuple[str, ...] = ()
+    if stop_s > duration_s:
+        notes = (f"The clip ends at {stop_s:.2f} s and was cut at {duration_s:.2f} s.",)
+    return Span(begin_s, min(stop_s, duration_s), text, notes)
+
+
 def _check_utterances(
     path: Path, duration_s: float, utterances: Sequence[Utterance], origin: str
 ) -> None:

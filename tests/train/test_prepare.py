@@ -9,7 +9,8 @@ import pytest
 
 from mer_edge.clips import load_clips
 from mer_edge.errors import MerEdgeError
-from train.datasets.manifest import Sample, read_manifest
+from train.datasets.manifest import read_manifest
+from train.datasets.sample import Sample
 from train.prepare import cache_file, prepare_samples
 from train.prepared import read_clip
 from train.progress import Silent
@@ -26,6 +27,10 @@ class Notes(Silent):
     def note(self, text, *, warning=False):
         assert warning
         self.notes.append(text)
+
+
+def sample_of(media: Path) -> Sample:
+    return Sample(media, None, (), "train")
 
 
 def write_silence(path: Path, seconds: float) -> None:
@@ -83,24 +88,24 @@ def test_bad_files_are_told_and_the_others_go_on(tmp_path):
 def test_the_cache_knows_a_changed_file_and_other_options(tmp_path):
     media = tmp_path / "a.wav"
     write_silence(media, 1.0)
-    first = cache_file(media, tmp_path, 3)
-    assert cache_file(media, tmp_path, 3) == first
-    assert cache_file(media, tmp_path, 1) != first
+    first = cache_file(sample_of(media), tmp_path, 3)
+    assert cache_file(sample_of(media), tmp_path, 3) == first
+    assert cache_file(sample_of(media), tmp_path, 1) != first
     os.utime(media, ns=(1, 1))
-    touched = cache_file(media, tmp_path, 3)
+    touched = cache_file(sample_of(media), tmp_path, 3)
     assert touched != first
     write_silence(media, 2.0)
     os.utime(media, ns=(1, 1))
-    assert cache_file(media, tmp_path, 3) != touched
+    assert cache_file(sample_of(media), tmp_path, 3) != touched
 
 
 def test_a_directory_of_frames_is_known_by_its_files(tmp_path):
     frames = tmp_path / "frames"
     frames.mkdir()
     (frames / "0.jpg").write_bytes(b"x")
-    first = cache_file(frames, tmp_path, 1)
+    first = cache_file(sample_of(frames), tmp_path, 1)
     (frames / "1.jpg").write_bytes(b"x")
-    assert cache_file(frames, tmp_path, 1) != first
+    assert cache_file(sample_of(frames), tmp_path, 1) != first
 
 
 def test_a_cache_that_cannot_be_written_is_an_error_and_no_skipped_clip(tmp_path):

@@ -3,36 +3,25 @@
 ``{"media": "clips/0001.mp4", "text": "...", "labels": ["happy"], "split": "train"}``
 
 ``media`` is relative to the manifest (or absolute), ``text`` may be null where nobody wrote down
-what is said, ``labels`` may hold none or several names. Other fields are left alone, so that a
-data set can record more of itself.
+what is said, ``labels`` may hold none or several names. Optional: ``start`` and ``end`` in seconds
+(several lines may then share a file), ``name``, ``group`` (speaker), ``frame_rate`` (Hz),
+``frames`` and ``sound`` of a folder of frames, ``faces`` ("detect" or "aligned"). Other fields are
+left alone, so that a data set can record more of itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from mer_edge.errors import MerEdgeError
+from train.datasets.registry import DataSet, DatasetOptions, label_names
+from train.datasets.sample import SPLITS, Sample
 
 MANIFEST_NAME = "manifest.jsonl"
-SPLITS = ("train", "valid", "test")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One labelled clip."""
-
-    media: Path
-    """A file that exists: absolute, or relative to where the manifest's own path is."""
-    text: str | None
-    """What is said in it; None where nothing is known of it."""
-    labels: tuple[str, ...]
-    """The emotions it shows, in the manifest's order; none and several are both possible."""
-    split: str
-    """One of ``SPLITS``."""
 
 
 class _Line(msgspec.Struct):
@@ -40,6 +29,14 @@ class _Line(msgspec.Struct):
     text: str | None
     labels: list[str]
     split: str
+    name: str = ""
+    group: str = ""
+    start: float | None = None
+    end: float | None = None
+    frame_rate: float | None = None
+    frames: str = ""
+    sound: str = ""
+    faces: Literal["detect", "aligned"] = "detect"
 
 
 def read_manifest(path: Path, labels: Sequence[str] | None = None) -> list[Sample]:
@@ -56,13 +53,14 @@ def read_manifest(path: Path, labels: Sequence[str] | None = None) -> list[Sampl
     path = Path(path)
     path = path / MANIFEST_NAME if path.is_dir() else path
     samples: list[Sample] = []
-    first_line: dict[Path, int] = {}
+    first_line: dict[tuple[Path, float | None, float | None, str, str], int] = {}
     for number, text in enumerate(_read_lines(path), start=1):
         if not text.strip():
             continue
         where = f"{path}, line {number}"
         sample = _sample(_decode(text, where), path.parent, labels, where)
-        earlier = first_line.setdefault(sample.media, number)
+        place = (sample.media, sample.start_s, sample.end_s, sample.frames, sample.sound)
+        earlier = first_line.setdefault(place, number)
         if earlier != number:
             raise MerEdgeError(
                 f"{where}: {sample.media} is on line {earlier} already; expected each clip once, "
@@ -74,16 +72,20 @@ def read_manifest(path: Path, labels: Sequence[str] | None = None) -> list[Sampl
     return samples
 
 
-def label_names(samples: Iterable[Sample]) -> tuple[str, ...]:
-    """Every label that appears, in alphabetical order: the classes of a data set.
+def open_dataset(path: Path, options: DatasetOptions) -> DataSet:
+    """A data set of one's own; see :func:`read_manifest`.
 
     Raises:
-        MerEdgeError: no sample has a label.
+        MerEdgeError: as :func:`read_manifest`, or an option that a manifest has no use for.
     """
-    names = sorted({label for sample in samples for label in sample.labels})
-    if not names:
-        raise MerEdgeError("the data set has no label at all; expected at least one labelled clip")
-    return tuple(names)
+    if options.split_by or options.frame_rate_hz is not None:
+        option = "--split-by" if options.split_by else "--frame-rate"
+        raise MerEdgeError(
+            f"found {option} for a manifest, whose lines say that themselves; leave it out, or "
+            "name the --dataset it is for"
+        )
+    samples = read_manifest(path)
+    return DataSet("manifest", samples, label_names(samples))
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -109,7 +111,7 @@ def _decode(text: str, where: str) -> _Line:
     except msgspec.ValidationError as error:
         raise MerEdgeError(
             f"{where}: {error}; expected an object with media (text), text (text or null), "
-            "labels (list of text) and split (text)"
+            "labels (list of text), split (text) and what else docs/train.md names"
         ) from error
     except msgspec.DecodeError as error:
         raise MerEdgeError(f"{where}: {error}; expected one JSON object a line") from error
@@ -135,7 +137,20 @@ def _sample(line: _Line, folder: Path, allowed: Sequence[str] | None, where: str
             f"{where}: {media} does not exist; expected the clip there, or its path relative to "
             "the manifest"
         )
-    return Sample(media=media, text=line.text, labels=tuple(line.labels), split=line.split)
+    return Sample(
+        media=media,
+        text=line.text,
+        labels=tuple(line.labels),
+        split=line.split,
+        name=line.name,
+        group=line.group,
+        start_s=line.start,
+        end_s=line.end,
+        frame_rate_hz=line.frame_rate,
+        frames=line.frames,
+        sound=line.sound,
+        faces_aligned=line.faces == "aligned",
+    )
 
 
 def _exists(path: Path) -> bool:

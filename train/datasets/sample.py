@@ -1,0 +1,43 @@
+"""Sample: one labelled clip. What every data set yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled clip: a file, a part of one, or a folder of frames."""
+
+    media: Path
+    """Absolute, or relative to where the data set's own path is."""
+    text: str | None
+    """What is said in it; None where nothing is known of it."""
+    labels: tuple[str, ...]
+    """The emotions it shows; none and several are both possible."""
+    split: str
+    """One of ``SPLITS``."""
+    name: str = ""
+    """Its id in the data set; "": the media's stem."""
+    group: str = ""
+    """Its speaker or session, where the data set says."""
+    start_s: float | None = None
+    """Where it begins in the media; None: at the start."""
+    end_s: float | None = None
+    """Where it ends; None: at the end."""
+    frame_rate_hz: float | None = None
+    """Of a folder of frames."""
+    frames: str = ""
+    """Pattern of the folder's images that belong to it (``image_L_*.jpg``); "": all."""
+    sound: str = ""
+    """The folder's sound file (``audio_L.wav``); "": the only one."""
+    faces_aligned: bool = False
+    """Every frame is an aligned face already: scaled, not searched."""
+
+    @property
+    def id(self) -> str:
+        """What lists and messages call it."""
+        return self.name or self.media.stem
