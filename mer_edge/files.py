@@ -132,3 +132,16 @@ def _umask() -> int:
 
 def _temporary_directory(target: Path, suffix: str) -> Path:
     return Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=suffix, dir=target.parent))
+
+
+def recover_directory(target: Path) -> None:
+    """Mend what a kill has left of :func:`new_directory`, when nobody is writing ``target``.
+
+    The old directory comes back where the kill fell between the two renames; leftovers go.
+    """
+    for old in target.parent.glob(f".{target.name}.*.old"):
+        if not target.exists() and (old / target.name).is_dir():
+            (old / target.name).rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    for temporary in target.parent.glob(f".{target.name}.*.tmp"):
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,105 +1,169 @@
-"""From prepared clips to batches: draw a frame per segment, pad, mask, hide modalities."""
+"""From prepared clips to the steps of an epoch: draw frames, pad, mask, hide, all ahead of time.
+
+What is random depends on the seed, the epoch and the clip alone: neither on how many processes
+share a step or threads read ahead, nor on where an interrupted run went on.
+"""
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from mer_edge.model.mer import ModelBatch
-from mer_edge.segments import FACE_SIZE_PX, SEGMENT_SAMPLES
+from train.augment import augment_faces, augment_sound
+from train.collate import Example, LabelledBatch, LabelledClip, collate
 from train.prepared import read_clip
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """What is random about the clips of an epoch."""
+
+    seed: int
+    epoch: int
+    augment: bool = False
+    modality_dropout: float = 0.0
+    """Chance, per clip and modality, of being hidden; one that is there is always kept."""
+
+    def order(self, clips: int) -> NDArray[np.int64]:
+        """The epoch's order of the clips."""
+        return np.random.default_rng((self.seed, self.epoch)).permutation(clips)
+
+    def generator(self, clip: int) -> np.random.Generator:
+        """What the clip's frames, changes and hidden modalities are drawn with."""
+        return np.random.default_rng((self.seed, self.epoch, clip))
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every step is this process's, and in how many parts it computes it."""
+
+    process: int = 0
+    processes: int = 1
+    parts: int = 1
+
+    def of(self, step: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], bool]]:
+        """The clips of each part, and whether they count.
+
+        Every process gets the same number of parts, so that none waits for another for ever;
+        where there is no clip left for it, the step's first one stands in and does not count.
+        """
+        stride = self.processes * min(self.parts, -(-len(step) // self.processes))
+        chosen = [step[i::stride] for i in range(self.process, stride, self.processes)]
+        return [(part, True) if len(part) else (step[:1], False) for part in chosen]
+
+
 @dataclass(frozen=True, eq=False)
-class LabelledClip:
-    """A clip of a split: where it is prepared, its words as numbers, its truth."""
+class Step:
+    """What one process computes of one optimiser step."""
 
-    file: Path
-    input_ids: NDArray[np.int64]
-    """shape = (L,); empty without text."""
-    targets: NDArray[np.bool_]
-    """shape = (labels,)"""
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One clip as the model gets it, with one crop per segment, before padding."""
-
-    input_ids: NDArray[np.int64]
-    """shape = (L,); empty without text."""
-    waveform: NDArray[np.float32]
-    """shape = (S, 15600)"""
-    faces: NDArray[np.uint8]
-    """shape = (S, 224, 224, 3)"""
-    audio_present: NDArray[np.bool_]
-    """shape = (S,)"""
-    face_present: NDArray[np.bool_]
-    """shape = (S,)"""
-    targets: NDArray[np.bool_]
-    """shape = (labels,)"""
+    parts: list[LabelledBatch]
+    indices: list[NDArray[np.int64]]
+    """Which clips are in each part."""
+    clips: int
+    """Of the whole step, over all processes."""
 
 
-def training_batches(
-    clips: Sequence[LabelledClip],
-    batch_size: int,
-    modality_dropout: float,
-    rng: np.random.Generator,
-) -> Iterator[tuple[ModelBatch, torch.Tensor]]:
-    """One epoch in a random order with a random frame per segment; see :func:`collate`."""
-    for batch, targets in _batches(clips, rng.permutation(len(clips)), batch_size, rng):
-        hide_modalities(batch, modality_dropout, rng)
-        yield batch, targets
+class Loader:
+    """Makes the steps of an epoch in threads, ahead of the model.
+
+    Args:
+        batch_size: clips of a step, over all processes and parts.
+        threads: that read ahead; each makes one part at a time.
+        pin: whether the batches lie where a GPU can fetch them by itself.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[LabelledClip],
+        batch_size: int,
+        share: Share = Share(),
+        threads: int = 1,
+        pin: bool = False,
+    ) -> None:
+        self.clips, self.batch_size, self.share = clips, batch_size, share
+        self.threads, self.pin = threads, pin
+        self.waited_s = 0.0
+        """How long the model has waited for its batches."""
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return -(-len(self.clips) // self.batch_size)
+
+    def training(self, drawing: Drawing, start: int = 0) -> Iterator[Step]:
+        """The epoch's steps from number ``start`` on, in a random order."""
+        yield from self._steps(drawing.order(len(self.clips)), drawing, start)
+
+    def in_order(self) -> Iterator[Step]:
+        """The clips in their order with the middle frame of each segment, as at inference."""
+        yield from self._steps(np.arange(len(self.clips)), None, 0)
+
+    def _steps(
+        self, order: NDArray[np.int64], drawing: Drawing | None, start: int
+    ) -> Iterator[Step]:
+        chunks = [
+            order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, self.steps)
+        ]
+        jobs = ((i, part) for i, chunk in enumerate(chunks) for part in self.share.of(chunk))
+        pending: deque[tuple[int, Future[LabelledBatch]]] = deque()
+        pool = ThreadPoolExecutor(self.threads)
+        try:
+            for number, chunk in enumerate(chunks):
+                for _ in range(2 * self.threads + self.share.parts - len(pending)):
+                    job = next(jobs, None)
+                    if job is not None:
+                        pending.append((job[0], pool.submit(self._load, *job[1], drawing)))
+                parts = []
+                while pending and pending[0][0] == number:
+                    parts.append(self._wait(pending.popleft()[1]))
+                indices = [part for part, _ in self.share.of(chunk)]
+                yield Step(parts, indices, len(chunk))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _wait(self, batch: Future[LabelledBatch]) -> LabelledBatch:
+        started = time.perf_counter()
+        loaded = batch.result()
+        self.waited_s += time.perf_counter() - started
+        return loaded
+
+    def _load(
+        self, chosen: NDArray[np.int64], counts: bool, drawing: Drawing | None
+    ) -> LabelledBatch:
+        examples = [
+            load_example(self.clips[i], drawing, None if drawing is None else drawing.generator(i))
+            for i in chosen.tolist()
+        ]
+        batch = collate(examples, counts)
+        return batch.pinned() if self.pin else batch
 
 
-def validation_batches(
-    clips: Sequence[LabelledClip], batch_size: int
-) -> Iterator[tuple[ModelBatch, torch.Tensor]]:
-    """The clips in their order with the middle frame of each segment, as at inference."""
-    yield from _batches(clips, np.arange(len(clips)), batch_size, None)
-
-
-def _batches(
-    clips: Sequence[LabelledClip],
-    order: NDArray[np.int64],
-    batch_size: int,
-    rng: np.random.Generator | None,
-) -> Iterator[tuple[ModelBatch, torch.Tensor]]:
-    # One batch is decoded while the model works on the one before it.
-    with ThreadPoolExecutor(1) as pool:
-        pending = None
-        for start in range(0, len(order), batch_size):
-            chosen = [clips[i] for i in order[start : start + batch_size]]
-            seed = None if rng is None else int(rng.integers(2**63))
-            upcoming = pool.submit(_load_batch, chosen, seed)
-            if pending is not None:
-                yield pending.result()
-            pending = upcoming
-        if pending is not None:
-            yield pending.result()
-
-
-def _load_batch(clips: Sequence[LabelledClip], seed: int | None) -> tuple[ModelBatch, torch.Tensor]:
-    rng = None if seed is None else np.random.default_rng(seed)
-    return collate([_load_example(clip, rng) for clip in clips])
-
-
-def _load_example(clip: LabelledClip, rng: np.random.Generator | None) -> Example:
+def load_example(
+    clip: LabelledClip, drawing: Drawing | None, rng: np.random.Generator | None
+) -> Example:
+    """Read one clip; with ``drawing`` and ``rng`` as training sees it, else as inference does."""
     stored = read_clip(clip.file)
     frames = draw_frames(stored.crops_present, rng)
-    return Example(
+    example = Example(
         input_ids=clip.input_ids,
         waveform=stored.waveform,
         faces=stored.faces(frames),
         audio_present=stored.audio_present,
         face_present=stored.crops_present[np.arange(stored.segments), frames],
         targets=clip.targets,
+        teacher_ids=clip.teacher_ids,
     )
+    if drawing is None or rng is None:
+        return example
+    hidden = hidden_modalities(example, drawing.modality_dropout, rng)
+    example = example.without(hidden)
+    return augmented(example, rng) if drawing.augment else example
 
 
 def draw_frames(
@@ -119,53 +183,30 @@ def draw_frames(
     return np.where(crops_present.any(axis=1), chances.argmax(axis=1), middle)
 
 
-def collate(examples: Sequence[Example]) -> tuple[ModelBatch, torch.Tensor]:
-    """Pad clips of different lengths with zeros to one batch of N segments and L tokens.
+def hidden_modalities(
+    example: Example, probability: float, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which of audio, visual and text to hide, each with ``probability``; shape = (3,).
 
-    Returns:
-        The batch, whose masks are False on padding and on what a clip lacks, and the targets,
-        float32 (B, labels). A clip without text keeps one attended token, whose result the
-        model ignores by ``text_mask``: attention over nothing is NaN.
-    """
-    count = len(examples)
-    segments = max(len(e.waveform) for e in examples)
-    tokens = max(1, *(len(e.input_ids) for e in examples))
-    batch = ModelBatch(
-        input_ids=torch.zeros(count, tokens, dtype=torch.int64),
-        attention_mask=torch.zeros(count, tokens, dtype=torch.int64),
-        waveform=torch.zeros(count, segments, SEGMENT_SAMPLES),
-        faces=torch.zeros(count, segments, FACE_SIZE_PX, FACE_SIZE_PX, 3, dtype=torch.uint8),
-        audio_mask=torch.zeros(count, segments, dtype=torch.bool),
-        visual_mask=torch.zeros(count, segments, dtype=torch.bool),
-        text_mask=torch.zeros(count, dtype=torch.bool),
-    )
-    for row, example in enumerate(examples):
-        length, words = len(example.waveform), len(example.input_ids)
-        batch.input_ids[row, :words] = torch.from_numpy(example.input_ids)
-        batch.attention_mask[row, : max(1, words)] = 1
-        batch.waveform[row, :length] = torch.from_numpy(example.waveform)
-        batch.faces[row, :length] = torch.from_numpy(example.faces)
-        batch.audio_mask[row, :length] = torch.from_numpy(example.audio_present)
-        batch.visual_mask[row, :length] = torch.from_numpy(example.face_present)
-        batch.text_mask[row] = words > 0
-    targets = np.stack([example.targets for example in examples]).astype(np.float32)
-    return batch, torch.from_numpy(targets)
-
-
-def hide_modalities(batch: ModelBatch, probability: float, rng: np.random.Generator) -> None:
-    """Mask each clip's modalities, in place, each with ``probability``.
-
-    A clip always keeps one of those it has, chosen at random where all would go: a clip without
+    One that the clip has always stays, chosen at random where all would go: a clip without
     anything has nothing to learn from.
     """
-    present = torch.stack(
-        [batch.audio_mask.any(1), batch.visual_mask.any(1), batch.text_mask], dim=1
-    ).numpy()
-    chances = rng.random(present.shape)
-    keep = present & (chances >= probability)
-    luckiest = np.where(present, chances, -1).argmax(axis=1)
-    keep[np.arange(len(keep)), luckiest] |= present.any(axis=1)
-    kept = torch.from_numpy(keep)
-    batch.audio_mask &= kept[:, 0, None]
-    batch.visual_mask &= kept[:, 1, None]
-    batch.text_mask &= kept[:, 2]
+    present = np.array(
+        [example.audio_present.any(), example.face_present.any(), len(example.input_ids) > 0]
+    )
+    chances = rng.random(3)
+    hidden = present & (chances < probability)
+    if present.any() and hidden.sum() == present.sum():
+        hidden[np.where(present, chances, -1).argmax()] = False
+    return hidden
+
+
+def augmented(example: Example, rng: np.random.Generator) -> Example:
+    """The example with its sound and faces changed; absent segments stay as they are."""
+    waveform, faces = example.waveform, example.faces
+    if example.audio_present.all():  # a shift would move what is absent
+        waveform = augment_sound(waveform, rng)
+    if example.face_present.any():
+        faces = faces.copy()
+        faces[example.face_present] = augment_faces(faces[example.face_present], rng)
+    return example.with_signals(waveform, faces)

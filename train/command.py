@@ -1,16 +1,20 @@
-"""``mer-edge train``: a folder of labelled clips to a checkpoint."""
+"""``mer-edge train``: a data set to a checkpoint."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_edge.errors import MissingExtraError
-from train.options import PRESET_OPTIONS, TrainOptions, options_for
+from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.model.config import VARIANTS
+from train.datasets.registry import configure_dataset, dataset_options
+from train.distill_settings import DistillSettings
+from train.options import PRECISIONS, PRESET_OPTIONS, TrainOptions, options_for
 
 if TYPE_CHECKING:
     from train.report import TrainReport
@@ -18,51 +22,116 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; a number that is not given is the preset's."""
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder with manifest.jsonl")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder of the data set")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="new folder")
-    parser.add_argument(
-        "--preset", default="paper", help=f"{', '.join(PRESET_OPTIONS)} (default: paper)"
+    configure_training(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="default: 0")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--overwrite", action="store_true", help="replace an earlier run")
+    again.add_argument(
+        "--resume", action="store_true", help="go on with the run that was interrupted"
     )
-    _configure_learning(parser)
-    weights = parser.add_argument_group("weights to start from")
-    weights.add_argument("--bert", metavar="DIR_OR_NAME", help="Hugging Face BERT")
-    weights.add_argument("--vggish", type=Path, metavar="FILE", help="VGGish .pth/.safetensors")
-    weights.add_argument("--resnet", type=Path, metavar="FILE", help="ResNet18 .pth/.safetensors")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that prepare clips")
-    parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="prepared clips (default: DATA/.prepared)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run")
     parser.add_argument("--quiet", action="store_true", help="no bars, no summary")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
 
-def _configure_learning(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("learning (default: the preset's)")
+def configure_training(parser: argparse.ArgumentParser) -> None:
+    """Declare what is learned and how, apart from the seed; ``ablate`` takes the same."""
+    configure_dataset(parser)
+    parser.add_argument(
+        "--preset", default="paper", help=f"{', '.join(PRESET_OPTIONS)} (default: paper)"
+    )
+    _configure_network(parser)
+    _configure_learning(parser)
+    _configure_weights(parser)
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    machine.add_argument(
+        "--precision", help=f"{', '.join(PRECISIONS)}: mixed precision (default: fp32)"
+    )
+    machine.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU")
+    machine.add_argument("--workers", type=int, metavar="N", help="processes that prepare clips")
+    machine.add_argument("--loaders", type=int, metavar="N", help="threads that read clips ahead")
+    machine.add_argument(
+        "--gradient-checkpointing",
+        action="store_true",
+        default=None,
+        help="less memory, more time: compute activations again in the backward pass",
+    )
+    machine.add_argument(
+        "--cache", type=Path, metavar="DIR", help="prepared clips (default: DATA/.prepared)"
+    )
+
+
+def _configure_network(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network (default: the whole one of the paper)")
+    group.add_argument("--variant", metavar="NAME", help=", ".join(VARIANTS))
+    group.add_argument("--sem-attention", metavar="FORM", help="spatial, key or tokens")
+    group.add_argument(
+        "--audio-sem", type=_positions, metavar="2,4", help="SEMs after these groups of VGGish"
+    )
+    group.add_argument(
+        "--visual-sem", type=_positions, metavar="3,5", help="SEMs after these stages of ResNet"
+    )
+    group.add_argument("--cross-modal", metavar="FORM", help="mbt, joint, bi_cross or none")
     group.add_argument(
         "--labels",
         type=lambda text: tuple(part.strip() for part in text.split(",")),
         metavar="A,B,...",
-        help="labels and their order (default: those of the data, alphabetical)",
+        help="labels and their order (default: the data set's)",
     )
-    group.add_argument("--epochs", type=int, metavar="N", help="at most")
-    group.add_argument("--patience", type=int, metavar="N", help="epochs without a better one")
-    group.add_argument("--batch-size", type=int, metavar="N", help="clips")
-    group.add_argument("--lr", type=float, metavar="RATE", help="Adam's step")
+
+
+def _configure_learning(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("learning (default: the preset's)")
+    number: tuple[tuple[str, Callable[[str], float], str, str], ...] = (
+        ("--epochs", int, "N", "at most"),
+        ("--patience", int, "N", "epochs without a better one"),
+        ("--batch-size", int, "N", "clips of a step, over all processes and parts"),
+        ("--accumulate", int, "N", "parts of a step, computed one after the other"),
+        ("--lr", float, "RATE", "Adam's step"),
+        ("--backbone-lr", float, "RATE", "of backbones with loaded weights"),
+        ("--warmup-steps", int, "N", "over which the rates rise to their values"),
+        ("--clip-norm", float, "NORM", "largest norm of the gradients"),
+        ("--modality-dropout", float, "P", "chance that a clip's sound, face or text is hidden"),
+        ("--modality-loss", float, "W", "weight of the loss of each modality's own decision"),
+    )
+    for name, kind, metavar, text in number:
+        group.add_argument(name, type=kind, metavar=metavar, help=text)
     group.add_argument(
-        "--modality-dropout",
-        type=float,
-        metavar="P",
-        help="chance that a clip's sound, face or text is hidden",
+        "--linear-decay",
+        action=argparse.BooleanOptionalAction,
+        help="let the rates fall to 0 over the epochs",
     )
     group.add_argument(
-        "--modality-loss",
-        type=float,
-        metavar="W",
-        help="weight of the loss of each modality's own decision",
+        "--augment",
+        action="store_true",
+        default=None,
+        help="change sound and faces at random while training",
     )
-    group.add_argument("--seed", type=int, metavar="N", help="default: 0")
+
+
+def _configure_weights(parser: argparse.ArgumentParser) -> None:
+    weights = parser.add_argument_group("weights to start from, a teacher to learn from")
+    weights.add_argument("--bert", metavar="DIR_OR_NAME", help="Hugging Face BERT")
+    weights.add_argument(
+        "--vggish", type=Path, metavar="FILE_OR_RUN", help="VGGish .pth/.safetensors, or a run"
+    )
+    weights.add_argument(
+        "--resnet", type=Path, metavar="FILE_OR_RUN", help="ResNet18 .pth/.safetensors, or a run"
+    )
+    weights.add_argument("--teacher", type=Path, metavar="RUN", help="a larger, trained run")
+    default = DistillSettings()
+    for name, value, text in (
+        ("--distill-logits", default.logits_weight, "the teacher's share of the loss, 0 to 1"),
+        ("--distill-features", default.features_weight, "weight of the features' distance"),
+        ("--distill-temperature", default.temperature, "of both's logits"),
+    ):
+        weights.add_argument(name, type=float, metavar="X", help=f"{text} (default: {value:g})")
+
+
+def _positions(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part.strip())
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,19 +140,30 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: what is wrong with the data, the options or the machine.
     """
-    options = _options(args)
-    _require_packages()
+    options = training_options(args, seed=args.seed)
+    require_packages("mer-edge train")
     from mer_edge.cli.progress import Bars
+    from train.distributed import is_main_process
     from train.run import train
+    from train.stopping import Stopped
 
-    quiet = args.quiet or args.json
+    quiet = args.quiet or args.json or not is_main_process()
     with Bars(quiet) as bars:
-        report = train(args.data, args.out, options, bars, overwrite=args.overwrite)
+        try:
+            report = train(
+                args.data, args.out, options, bars, overwrite=args.overwrite, resume=args.resume
+            )
+        except Stopped as stopped:
+            bars.note(str(stopped), warning=True)
+            return stopped.exit_code
+    if not is_main_process():
+        return 0
     if args.json:
         print(json.dumps(asdict(report)))
     elif not args.quiet:
         print(summary(report))
-        print(f"next: mer-edge export {args.out} --out {args.out}-bundle")
+        print(f"next: mer-edge evaluate {args.out}")
+        print(f"      mer-edge export {args.out} --out {args.out}-bundle")
     return 0
 
 
@@ -103,27 +183,69 @@ def summary(report: TrainReport) -> str:
     return "\n".join(lines)
 
 
-def _options(args: argparse.Namespace) -> TrainOptions:
-    return options_for(
-        args.preset,
-        labels=args.labels,
-        epochs=args.epochs,
-        patience_epochs=args.patience,
-        batch_size=args.batch_size,
-        learning_rate=args.lr,
-        modality_dropout=args.modality_dropout,
-        modality_loss_weight=args.modality_loss,
-        seed=args.seed,
-        device=args.device,
-        bert=args.bert,
-        vggish=args.vggish,
-        resnet=args.resnet,
-        workers=args.workers,
-        cache=args.cache,
-    )
+def training_options(args: argparse.Namespace, **changes: object) -> TrainOptions:
+    """The options that the arguments of :func:`configure_training` ask for, and ``changes``.
+
+    Raises:
+        MerEdgeError: a value out of its range, or one that means nothing without another.
+    """
+    given = {
+        "variant": args.variant,
+        "sem_attention": args.sem_attention,
+        "audio_sem_positions": args.audio_sem,
+        "visual_sem_positions": args.visual_sem,
+        "cross_modal": args.cross_modal,
+        "dataset": dataset_options(args),
+        "labels": args.labels,
+        "epochs": args.epochs,
+        "patience_epochs": args.patience,
+        "batch_size": args.batch_size,
+        "accumulation": args.accumulate,
+        "learning_rate": args.lr,
+        "backbone_learning_rate": args.backbone_lr,
+        "warmup_steps": args.warmup_steps,
+        "clip_norm": args.clip_norm,
+        "modality_dropout": args.modality_dropout,
+        "modality_loss_weight": args.modality_loss,
+        "linear_decay": args.linear_decay,
+        "augment": args.augment,
+        "device": args.device,
+        "precision": args.precision,
+        "threads": args.threads,
+        "workers": args.workers,
+        "loaders": args.loaders,
+        "gradient_checkpointing": args.gradient_checkpointing,
+        "cache": args.cache,
+        "bert": args.bert,
+        "vggish": args.vggish,
+        "resnet": args.resnet,
+        "teacher": args.teacher,
+        "distill": _distillation(args),
+    }
+    return options_for(args.preset, **{**given, **changes})
 
 
-def _require_packages() -> None:
-    for package in ("torch", "torchvision", "transformers"):
+def _distillation(args: argparse.Namespace) -> DistillSettings | None:
+    given = {
+        "logits_weight": args.distill_logits,
+        "features_weight": args.distill_features,
+        "temperature": args.distill_temperature,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and args.teacher is None:
+        raise MerEdgeError(
+            f"--distill-* without --teacher ({', '.join(given)}); expected the run to learn from; "
+            "add --teacher RUN"
+        )
+    return DistillSettings(**given)
+
+
+def require_packages(command: str) -> None:
+    """Say which extra is missing, before anything heavy is imported.
+
+    Raises:
+        MissingExtraError: one of training's packages is not installed.
+    """
+    for package in ("torch", "torchvision", "transformers", "accelerate", "pyarrow"):
         if importlib.util.find_spec(package) is None:
-            raise MissingExtraError("mer-edge train", package, "train,cpu")
+            raise MissingExtraError(command, package, "train,cpu")

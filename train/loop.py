@@ -1,144 +1,278 @@
-"""Epochs: train, validate, keep the best, stop early."""
+"""Epochs: train, validate, keep the best, stop early; go on where a run was interrupted."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.model.mer import MerModel, ModelBatch
-from train.batches import LabelledClip, training_batches, validation_batches
+from train.batches import Drawing, Loader, Share, Step
+from train.collate import LabelledClip
+from train.distributed import add_up, any_process, share_batch_norm
+from train.learner import Learner
 from train.metrics import decide, score
+from train.optimizer import set_learning_rates
 from train.options import TrainOptions
+from train.predict import Predictions, predict
 from train.progress import Progress
+from train.state import EpochRecord, Standing
+from train.stopping import StopRequest
 from train.thresholds import tune_thresholds
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """One epoch; an entry of ``history.json``."""
+class Keeper(Protocol):
+    """Where a run's models and figures go."""
 
-    epoch: int
-    """From 1."""
-    train_loss: float
-    """Mean over the clips, while the weights change."""
-    valid_loss: float
-    valid_f1: float
-    """Average F1 of the validation split at thresholds tuned on it: what selects the model."""
-    valid_accuracy: float
-    valid_weighted_accuracy: float
-    clips_per_s: float
-    """Training clips per second, reading and decoding included."""
-    best: bool
-    """Better than every epoch before it."""
+    def best(self, standing: Standing, valid: Predictions, thresholds: list[float]) -> None:
+        """The model is the best so far."""
+
+    def state(self, standing: Standing) -> None:
+        """The run could go on from here."""
+
+    def figures(self, step: int, values: dict[str, float]) -> None:
+        """What is worth a point in a curve."""
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What the model says of a split, and the truth."""
+@dataclass
+class Training:
+    """Everything that takes part in a run; all of it on the accelerator's device."""
 
-    loss: float
-    """Mean over the clips."""
-    probabilities: NDArray[np.float64]
-    """shape = (clips, labels)"""
-    targets: NDArray[np.bool_]
-    """shape = (clips, labels)"""
-
-
-Keep = Callable[[Sequence[EpochRecord], Predictions, list[float]], None]
-"""Called when the model is the best so far: history, validation split, tuned thresholds."""
+    learner: Learner
+    optimizer: torch.optim.Optimizer
+    accelerator: Accelerator
+    options: TrainOptions
+    progress: Progress
+    keeper: Keeper
+    stop: StopRequest
 
 
 def fit(
-    model: MerModel,
-    optimizer: torch.optim.Optimizer,
+    training: Training,
     train_clips: Sequence[LabelledClip],
     valid_clips: Sequence[LabelledClip],
-    options: TrainOptions,
-    progress: Progress,
-    keep: Keep,
-) -> list[EpochRecord]:
+    standing: Standing,
+) -> bool:
     """Train until ``epochs`` are over or ``patience_epochs`` in a row bring nothing better.
 
-    Better is a higher average F1 on the validation split; of equals, the lower loss. ``keep``
-    has seen every best model; the model is left as the last epoch made it.
+    Better is a higher average F1 on the validation split; of equals, the lower loss. The keeper
+    has seen every best model, and a state after every epoch; the model is left as the last epoch
+    made it. ``standing`` is brought up to date.
+
+    Returns:
+        False if the run was asked to stop before its end; its state is then kept.
 
     Raises:
         MerEdgeError: a loss is NaN or infinite.
     """
-    targets = np.stack([clip.targets for clip in train_clips])
-    pos_weight = positive_weights(targets, model.config.labels).to(options.device)
-    rng = np.random.default_rng(options.seed)
-    per_epoch = -(-len(train_clips) // options.batch_size)
-    schedule = make_schedule(optimizer, options, per_epoch)
-    history: list[EpochRecord] = []
-    best = (-math.inf, -math.inf)
-    best_epoch = 0
-    for epoch in range(1, options.epochs + 1):
-        batches = training_batches(train_clips, options.batch_size, options.modality_dropout, rng)
-        meter = _Meter(progress, epoch, per_epoch, options.epochs, best[0])
-        model.train()
-        for batch, truth in batches:
-            batch, truth = batch.to(options.device), truth.to(options.device)
-            loss = _step(model, optimizer, batch, truth, pos_weight, options.modality_loss_weight)
-            _check_loss(loss, f"in epoch {epoch}, batch {meter.batches + 1}", options, best_epoch)
-            schedule.step()
-            meter.add(loss, len(truth))
-        valid = predict(model, valid_clips, options, pos_weight)
-        _check_loss(valid.loss, f"on the validation split in epoch {epoch}", options, best_epoch)
+    return _Fit(training, train_clips, valid_clips, standing).run()
+
+
+class _Fit:
+    """One call of :func:`fit`."""
+
+    def __init__(
+        self,
+        training: Training,
+        train_clips: Sequence[LabelledClip],
+        valid_clips: Sequence[LabelledClip],
+        standing: Standing,
+    ) -> None:
+        self.of, self.options, self.standing = training, training.options, standing
+        accelerator = training.accelerator
+        if accelerator.num_processes > 1:
+            share_batch_norm(training.learner)
+            training.learner.shares_faces = training.learner.model.resnet is not None
+        self.module = accelerator.prepare_model(training.learner)
+        self.optimizer = accelerator.prepare_optimizer(training.optimizer)
+        self.valid_clips = valid_clips
+        options = self.options
+        share = Share(accelerator.process_index, accelerator.num_processes, options.accumulation)
+        self.loader = Loader(
+            train_clips, options.batch_size, share, options.loaders, pin=options.device == "cuda"
+        )
+        self.started = time.perf_counter()
+
+    def run(self) -> bool:
+        standing, options = self.standing, self.options
+        while standing.epoch <= options.epochs and not self._patience_is_over():
+            if not self._train_epoch():
+                self.of.keeper.state(standing)
+                return False
+            self._finish_epoch()
+        return True
+
+    def _patience_is_over(self) -> bool:
+        standing = self.standing
+        return bool(standing.best_epoch) and (
+            standing.epoch - 1 - standing.best_epoch >= self.options.patience_epochs
+        )
+
+    def _train_epoch(self) -> bool:
+        """The rest of the epoch in work; False if the run was asked to stop."""
+        standing, options = self.standing, self.options
+        self.of.learner.train()
+        meter = _Meter(self.of.progress, standing, self.loader, options.epochs)
+        drawing = Drawing(options.seed, standing.epoch, options.augment, options.modality_dropout)
+        for step in self.loader.training(drawing, standing.step):
+            set_learning_rates(
+                self.optimizer, options, standing.steps_total, options.epochs * self.loader.steps
+            )
+            loss = self._step(step)
+            self._check_loss(loss, f"in epoch {standing.epoch}, step {standing.step + 1}")
+            standing.loss_sum += loss * step.clips
+            standing.clips += step.clips
+            standing.step += 1
+            standing.steps_total += 1
+            meter.show(step.clips)
+            if any_process(self.of.stop.signal is not None, self.of.accelerator):
+                self._spend_time()
+                return False
+        self.speed, self.waiting = meter.speed, meter.waiting
+        return True
+
+    def _step(self, step: Step) -> float:
+        """One optimiser step; returns the mean loss before it. One not finite changes nothing."""
+        accelerator, options = self.of.accelerator, self.options
+        seed = np.random.SeedSequence(
+            (options.seed, self.standing.steps_total, accelerator.process_index)
+        )
+        torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))  # dropout's draws
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = torch.zeros((), device=accelerator.device)
+        last = len(step.parts) - 1
+        for number, part in enumerate(step.parts):
+            batch = part.to(str(accelerator.device))
+            with accelerator.no_sync(self.module) if number < last else nullcontext():
+                losses = self.module(batch)
+                scale = accelerator.num_processes / step.clips  # gradients are averaged over them
+                accelerator.backward((losses.total * batch.weights).sum() * scale)
+            loss += (losses.fused.detach() * batch.weights).sum()
+        self._forget_company(step)
+        mean = add_up(float(loss), accelerator) / step.clips
+        if math.isfinite(mean):
+            if options.clip_norm is not None:
+                accelerator.clip_grad_norm_(self.module.parameters(), options.clip_norm)
+            self.optimizer.step()
+        return mean
+
+    def _forget_company(self, step: Step) -> None:
+        """Where no process had a face, the visual encoder has no gradient, as in one process."""
+        learner = self.of.learner
+        if not learner.shares_faces:
+            return
+        faces = any(bool(part.inputs.visual_mask.any() & part.weights.any()) for part in step.parts)
+        if not any_process(faces, self.of.accelerator):
+            assert learner.model.resnet is not None
+            learner.model.resnet.zero_grad(set_to_none=True)
+
+    def _finish_epoch(self) -> None:
+        standing, keeper = self.standing, self.of.keeper
+        model = self.of.learner.model
+        valid = predict(
+            model, self.valid_clips, self.options, self.of.learner.pos_weight, self.of.accelerator
+        )
+        self._check_loss(valid.loss, f"on the validation split in epoch {standing.epoch}")
         thresholds = tune_thresholds(valid.probabilities, valid.targets)
-        record = _record(epoch, meter, valid, thresholds, model.config.labels, best)
-        history.append(record)
+        record = self._record(valid, thresholds)
+        standing.history.append(record)
+        self._spend_time()
         if record.best:
-            best, best_epoch = (record.valid_f1, -record.valid_loss), epoch
-            keep(history, valid, thresholds)
-        elif epoch - best_epoch >= options.patience_epochs:
-            break
-    return history
+            standing.best = (record.valid_f1, -record.valid_loss)
+            standing.best_epoch = record.epoch
+            keeper.best(standing, valid, thresholds)
+        standing.epoch, standing.step = standing.epoch + 1, 0
+        standing.loss_sum, standing.clips = 0.0, 0
+        keeper.state(standing)
+        keeper.figures(
+            record.epoch,
+            {
+                "loss/train": record.train_loss,
+                "loss/valid": record.valid_loss,
+                "f1/valid": record.valid_f1,
+                "accuracy/valid": record.valid_accuracy,
+                "weighted_accuracy/valid": record.valid_weighted_accuracy,
+                "speed/clips_per_s": record.clips_per_s,
+                "speed/waiting": record.waiting,
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+            },
+        )
+
+    def _record(self, valid: Predictions, thresholds: list[float]) -> EpochRecord:
+        standing = self.standing
+        scores = score(
+            decide(valid.probabilities, thresholds),
+            valid.targets,
+            self.of.learner.model.config.labels,
+        )
+        return EpochRecord(
+            epoch=standing.epoch,
+            train_loss=standing.loss_sum / standing.clips,
+            valid_loss=valid.loss,
+            valid_f1=scores.f1,
+            valid_accuracy=scores.accuracy,
+            valid_weighted_accuracy=scores.weighted_accuracy,
+            clips_per_s=self.speed,
+            waiting=self.waiting,
+            best=standing.best is None or (scores.f1, -valid.loss) > standing.best,
+        )
+
+    def _spend_time(self) -> None:
+        now = time.perf_counter()
+        self.standing.train_s += now - self.started
+        self.started = now
+
+    def _check_loss(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            best = self.standing.best_epoch
+            kept = f"the model of epoch {best} is kept" if best else "no model was kept"
+            raise MerEdgeError(
+                f"the loss became {loss} {where}; expected a number; {kept}; "
+                f"train again with a lower --lr than {self.options.learning_rate:g}"
+            )
 
 
-def make_schedule(
-    optimizer: torch.optim.Optimizer, options: TrainOptions, batches_per_epoch: int
-) -> torch.optim.lr_scheduler.LambdaLR:
-    """What each batch's learning rates are multiplied by: 1, or falling from 1 towards 0."""
-    total = options.epochs * batches_per_epoch
+class _Meter:
+    """Shows an epoch's loss and speed as it goes."""
 
-    def factor(batch: int) -> float:
-        return 1 - batch / total if options.linear_decay else 1.0
+    def __init__(self, progress: Progress, standing: Standing, loader: Loader, epochs: int) -> None:
+        self.progress, self.standing, self.loader = progress, standing, loader
+        self.total = loader.steps * epochs
+        best = standing.best
+        self.best_f1 = "" if best is None else f"best F1 {best[0]:.3f}, "
+        self.started, self.waited_before_s = time.perf_counter(), loader.waited_s
+        self.clips = 0
 
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    def show(self, clips: int) -> None:
+        self.clips += clips
+        standing = self.standing
+        self.progress.step(
+            "train",
+            (standing.epoch - 1) * self.loader.steps + standing.step,
+            self.total,
+            f"epoch {standing.epoch}, loss {standing.loss_sum / standing.clips:.3f}, "
+            f"{self.best_f1}{self.speed:.0f} samples/s",
+        )
 
+    @property
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self.started
 
-def predict(
-    model: MerModel,
-    clips: Sequence[LabelledClip],
-    options: TrainOptions,
-    pos_weight: torch.Tensor | None = None,
-) -> Predictions:
-    """Probabilities of every clip in evaluation mode, the middle frame of each segment.
+    @property
+    def speed(self) -> float:
+        return self.clips / self.elapsed_s
 
-    ``pos_weight`` weighs the positives in the loss, as in training; None: all alike.
-    """
-    model.eval()
-    logits: list[torch.Tensor] = []
-    truths: list[torch.Tensor] = []
-    with torch.inference_mode():
-        for batch, truth in validation_batches(clips, options.batch_size):
-            logits.append(model(batch.to(options.device)).logits)
-            truths.append(truth)
-    logit, target = torch.cat(logits), torch.cat(truths).to(options.device)
-    return Predictions(
-        loss=float(F.binary_cross_entropy_with_logits(logit, target, pos_weight=pos_weight)),
-        probabilities=logit.double().sigmoid().cpu().numpy(),
-        targets=target.bool().cpu().numpy(),
-    )
+    @property
+    def waiting(self) -> float:
+        return (self.loader.waited_s - self.waited_before_s) / self.elapsed_s
 
 
 def positive_weights(targets: NDArray[np.bool_], labels: Iterable[str]) -> torch.Tensor:
@@ -155,102 +289,3 @@ def positive_weights(targets: NDArray[np.bool_], labels: Iterable[str]) -> torch
                 "some with it and some without; add clips to the split 'train' or drop the label"
             )
     return torch.from_numpy((len(targets) - positives) / positives).float()
-
-
-def _step(
-    model: MerModel,
-    optimizer: torch.optim.Optimizer,
-    batch: ModelBatch,
-    truth: torch.Tensor,
-    pos_weight: torch.Tensor,
-    modality_loss_weight: float,
-) -> float:
-    """One optimiser step; returns the loss before it. A loss that is not finite changes nothing."""
-    optimizer.zero_grad(set_to_none=True)
-    fused = model(batch)
-    loss = F.binary_cross_entropy_with_logits(fused.logits, truth, pos_weight=pos_weight)
-    if modality_loss_weight:
-        loss = loss + modality_loss_weight * modality_loss(
-            fused.decisions, batch, truth, pos_weight
-        )
-    if torch.isfinite(loss):
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return float(loss.detach())
-
-
-def modality_loss(
-    decisions: torch.Tensor, batch: ModelBatch, truth: torch.Tensor, pos_weight: torch.Tensor
-) -> torch.Tensor:
-    """Mean loss of the decisions (B, 3, labels) of the modalities that are there; 0 if none is."""
-    present = torch.stack(
-        [batch.audio_mask.any(1), batch.visual_mask.any(1), batch.text_mask], dim=1
-    )
-    if not present.any():
-        return decisions.new_zeros(())
-    targets = truth[:, None].expand_as(decisions)
-    return F.binary_cross_entropy_with_logits(
-        decisions[present], targets[present], pos_weight=pos_weight
-    )
-
-
-def _check_loss(loss: float, where: str, options: TrainOptions, best_epoch: int) -> None:
-    if not math.isfinite(loss):
-        kept = f"the model of epoch {best_epoch} is kept" if best_epoch else "no model was kept"
-        raise MerEdgeError(
-            f"the loss became {loss} {where}; expected a number; {kept}; "
-            f"train again with a lower --lr than {options.learning_rate:g}"
-        )
-
-
-class _Meter:
-    """Adds up an epoch's loss and speed and shows them as it goes."""
-
-    def __init__(
-        self, progress: Progress, epoch: int, per_epoch: int, epochs: int, best_f1: float
-    ) -> None:
-        self.progress, self.epoch = progress, epoch
-        self.per_epoch, self.total = per_epoch, per_epoch * epochs
-        self.best_f1 = f"best F1 {best_f1:.3f}, " if epoch > 1 else ""
-        self.started = time.perf_counter()
-        self.batches, self.clips, self.loss_sum = 0, 0, 0.0
-
-    def add(self, loss: float, clips: int) -> None:
-        self.batches += 1
-        self.clips += clips
-        self.loss_sum += loss * clips
-        detail = (
-            f"epoch {self.epoch}, loss {self.loss:.3f}, {self.best_f1}{self.speed:.0f} samples/s"
-        )
-        self.progress.step(
-            "train", (self.epoch - 1) * self.per_epoch + self.batches, self.total, detail
-        )
-
-    @property
-    def loss(self) -> float:
-        return self.loss_sum / self.clips
-
-    @property
-    def speed(self) -> float:
-        return self.clips / (time.perf_counter() - self.started)
-
-
-def _record(
-    epoch: int,
-    meter: _Meter,
-    valid: Predictions,
-    thresholds: list[float],
-    labels: tuple[str, ...],
-    best: tuple[float, float],
-) -> EpochRecord:
-    scores = score(decide(valid.probabilities, thresholds), valid.targets, labels)
-    return EpochRecord(
-        epoch=epoch,
-        train_loss=meter.loss,
-        valid_loss=valid.loss,
-        valid_f1=scores.f1,
-        valid_accuracy=scores.accuracy,
-        valid_weighted_accuracy=scores.weighted_accuracy,
-        clips_per_s=meter.speed,
-        best=(scores.f1, -valid.loss) > best,
-    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.model.config import PRESETS
+from mer_edge.model.config import PRESETS, VARIANTS
+from train.datasets.registry import DatasetOptions
+from train.distill_settings import DistillSettings
+
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,18 @@ class TrainOptions:
     """
 
     preset: str = "paper"
+    variant: str = "mer-sem-mbt"
+    """Which of the networks the paper measures; the next four change parts of it."""
+    sem_attention: str | None = None
+    """``spatial``, ``key`` or ``tokens``; None: ``spatial``."""
+    audio_sem_positions: tuple[int, ...] | None = None
+    """Groups of VGGish, 1 to 4, after which a SEM stands; None: the variant's."""
+    visual_sem_positions: tuple[int, ...] | None = None
+    """Stages of the ResNet, 1 to 5, after which a SEM stands; None: the variant's."""
+    cross_modal: str | None = None
+    """``mbt``, ``joint``, ``bi_cross`` or ``none``; None: the variant's."""
+    dataset: DatasetOptions = field(default_factory=DatasetOptions)
+    """Which data set the folder holds, and how it is split."""
     labels: tuple[str, ...] | None = None
     """The labels and their order; None: those of the data, in alphabetical order."""
     epochs: int = 30
@@ -24,11 +40,25 @@ class TrainOptions:
     patience_epochs: int = 6
     """Stop after so many epochs in a row without a better validation split."""
     batch_size: int = 8
+    """Clips of an optimiser step, over all processes and accumulated parts."""
+    accumulation: int = 1
+    """In how many parts, one after the other, each process computes its share of a step: less
+    memory for the same step, but for BatchNorm, which sees a part at a time."""
     learning_rate: float = 1e-4
     backbone_learning_rate: float = 1e-5
     """Of a VGGish or ResNet18 with loaded weights, above its frozen groups."""
     linear_decay: bool = False
     """Lower the learning rates linearly, batch by batch, to 0 at the end of ``epochs``."""
+    warmup_steps: int = 0
+    """Over so many steps the learning rates rise linearly to their values."""
+    clip_norm: float | None = None
+    """Gradients whose norm over all parameters is larger are scaled down to it; None: never."""
+    precision: str = "fp32"
+    """``fp32``, or mixed ``bf16`` or ``fp16`` (GPU only); validation is always fp32."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass instead of keeping them: less memory."""
+    augment: bool = False
+    """Change sound and faces at random while training (``train.augment``); the paper does not."""
     modality_dropout: float = 0.0
     """Chance, per clip and modality, that training hides a modality; one is always kept."""
     modality_loss_weight: float = 0.0
@@ -44,51 +74,66 @@ class TrainOptions:
     bert: str | None = None
     """A Hugging Face directory or hub name."""
     vggish: Path | None = None
+    """A file of weights, or a run whose audio encoder to start from."""
     resnet: Path | None = None
+    """A file of weights, or a run whose visual encoder to start from."""
+    teacher: Path | None = None
+    """A run to learn from beside the truth (knowledge distillation)."""
+    distill: DistillSettings = field(default_factory=DistillSettings)
+    """How much the teacher counts; without a teacher it means nothing."""
     crops_per_segment: int = 3
     """Frames prepared per segment, odd: training draws one of them, validation takes the middle."""
     workers: int | None = None
     """Processes that prepare clips; None: one per processor this process may use."""
+    loaders: int = 2
+    """Threads that read clips ahead of the model."""
     cache: Path | None = None
     """Where prepared clips are kept; None: ``.prepared`` beside the data's manifest."""
     notice: str = ""
     """What whoever uses the model must know; goes into the checkpoint and on into the bundle."""
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise MerEdgeError(
-                f"unknown preset '{self.preset}'; expected one of {', '.join(PRESETS)}"
-            )
-        for name in ("epochs", "patience_epochs", "batch_size", "crops_per_segment"):
-            if getattr(self, name) < 1:
-                raise MerEdgeError(f"{name} is {getattr(self, name)}; expected at least 1")
-        if self.crops_per_segment % 2 == 0:
-            raise MerEdgeError(
-                f"crops_per_segment is {self.crops_per_segment}; expected an odd number, "
-                "so that one crop is the middle of its segment"
-            )
-        for name in ("learning_rate", "backbone_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise MerEdgeError(f"{name} is {getattr(self, name)}; expected more than 0")
-        if not 0 <= self.modality_dropout < 1:
-            raise MerEdgeError(
-                f"modality_dropout is {self.modality_dropout}; expected at least 0 and less than 1"
-            )
-        if not self.modality_loss_weight >= 0:
-            raise MerEdgeError(
-                f"modality_loss_weight is {self.modality_loss_weight}; expected 0 or more"
-            )
-        if self.labels is not None and len(set(filter(None, self.labels))) < max(
-            1, len(self.labels)
+        for name, value, known in (
+            ("preset", self.preset, tuple(PRESETS)),
+            ("variant", self.variant, tuple(VARIANTS)),
+            ("precision", self.precision, PRECISIONS),
         ):
+            if value not in known:
+                raise MerEdgeError(f"unknown {name} '{value}'; expected one of {', '.join(known)}")
+        if self.precision == "fp16" and self.device == "cpu":
             raise MerEdgeError(
-                f"the labels are {list(self.labels)}; expected at least one name, each once"
+                "precision fp16 on the CPU; expected a GPU, whose loss scaling it needs; "
+                "take bf16 or fp32, or --device cuda"
             )
+        for name in ("epochs", "patience_epochs", "batch_size", "accumulation", "loaders"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("warmup_steps", self.warmup_steps >= 0, "0 or more")
+        odd = self.crops_per_segment >= 1 and self.crops_per_segment % 2 == 1
+        self._require(
+            "crops_per_segment", odd, "an odd number, so that one crop is the middle of its segment"
+        )
+        for name in ("learning_rate", "backbone_learning_rate"):
+            self._require(name, getattr(self, name) > 0, "more than 0")
+        self._require("clip_norm", self.clip_norm is None or self.clip_norm > 0, "more than 0")
+        fine = 0 <= self.modality_dropout < 1
+        self._require("modality_dropout", fine, "at least 0 and less than 1")
+        self._require("modality_loss_weight", self.modality_loss_weight >= 0, "0 or more")
         for name in ("workers", "threads"):
             count = getattr(self, name)
-            if count is not None and count < 1:
-                raise MerEdgeError(f"{name} is {count}; expected at least 1")
+            self._require(name, count is None or count >= 1, "at least 1")
+        labels = self.labels
+        if labels is not None and len(set(filter(None, labels))) < max(1, len(labels)):
+            raise MerEdgeError(
+                f"the labels are {list(labels)}; expected at least one name, each once"
+            )
 
+    def _require(self, name: str, fine: bool, expected: str) -> None:
+        if not fine:
+            raise MerEdgeError(f"{name} is {getattr(self, name)}; expected {expected}")
+
+
+MACHINE_OPTIONS = ("workers", "loaders", "cache")
+"""Those that say how the work is done and not what is learned: a resumed run may change them."""
 
 PRESET_OPTIONS = {
     "paper": TrainOptions(preset="paper"),
@@ -125,7 +170,7 @@ def options_for(preset: str, **changes: object) -> TrainOptions:
 def describe(options: TrainOptions) -> str:
     """The choices that decide most, in one line."""
     return (
-        f"preset {options.preset}: Adam at {options.learning_rate:g}"
+        f"{options.variant}, preset {options.preset}: Adam at {options.learning_rate:g}"
         f"{' falling to 0' if options.linear_decay else ''}, batches of "
         f"{options.batch_size}, at most {options.epochs} epochs, seed {options.seed}, "
         f"on {options.device}"

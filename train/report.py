@@ -8,9 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
-from train.loop import EpochRecord, Predictions
 from train.metrics import Scores, decide, score
+from train.predict import Predictions
+from train.state import EpochRecord
+
+REPORT_FILE = "report.json"
+HISTORY_FILE = "history.json"
 
 
 @dataclass(frozen=True)
@@ -71,10 +78,31 @@ class TrainReport:
 
 def write_reports(directory: Path, report: TrainReport, history: Sequence[EpochRecord]) -> None:
     """Write both files into ``directory``, each whole or not at all."""
-    _write_json(directory / "history.json", [asdict(record) for record in history])
-    _write_json(directory / "report.json", asdict(report))
+    _write_json(directory / HISTORY_FILE, [asdict(record) for record in history])
+    _write_json(directory / REPORT_FILE, asdict(report))
+
+
+def read_report(directory: Path) -> TrainReport:
+    """The report of a run.
+
+    Raises:
+        MerEdgeError: the folder is no run's, or of another release.
+    """
+    path = directory / REPORT_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=TrainReport)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise MerEdgeError(
+            f"{path}: not the report of a run ({error}); expected a folder that mer-edge train made"
+        ) from error
 
 
 def _write_json(file: Path, content: object) -> None:
     with new_file(file, "writing the report") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def jsonable(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as JSON gives them back: paths as text, tuples as lists."""
+    encoded = msgspec.json.encode(options, enc_hook=str)
+    return msgspec.json.decode(encoded)  # type: ignore[no-any-return]

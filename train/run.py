@@ -1,35 +1,41 @@
-"""One training run, from a data set's manifest to a checkpoint with its reports."""
+"""One training run, from a data set to a checkpoint with its reports."""
 
 from __future__ import annotations
 
-import copy
 import os
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import torch
+import numpy as np
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import new_directory
-from mer_edge.model.checkpoint import write_checkpoint
+from mer_edge.model.checkpoint import load_checkpoint
 from mer_edge.model.mer import MerModel
 from mer_edge.text.tokenizer import TextTokenizer
-from train.datasets.manifest import Sample, label_names, read_manifest
-from train.loop import EpochRecord, Predictions, fit, predict
-from train.optimizer import make_optimizer
-from train.options import TrainOptions, describe
+from train import folder
+from train.datasets.registry import open_dataset
+from train.datasets.sample import Sample
+from train.distill import Distiller
+from train.distributed import is_main_process, make_accelerator
+from train.learner import Learner
+from train.loop import Training, fit, positive_weights
+from train.optimizer import freeze, make_optimizer
+from train.options import MACHINE_OPTIONS, TrainOptions, describe
+from train.predict import predict
 from train.prepare import ReadySample, Skipped, prepare_samples
 from train.progress import Progress, Silent
 from train.provenance import commit, fingerprint, versions
-from train.report import SplitScores, TrainReport, write_reports
-from train.setup import check_device, make_model, notice_of, reproducible
+from train.report import SplitScores, TrainReport, jsonable
+from train.setup import check_device, load_teacher, make_model, notice_of, reproducible
 from train.splits import Splits, check_splits, label_splits
-
-RUN_FILES = ("config.json", "model.safetensors", "report.json")
-"""By these a directory is known as one that a run made."""
+from train.state import Standing, read_standing, restore
+from train.stopping import Stopped, StopRequest, listening
 
 
 def train(
@@ -39,139 +45,224 @@ def train(
     progress: Progress | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> TrainReport:
-    """Train on ``data`` (a folder with ``manifest.jsonl``) and leave the best model in ``out``.
+    """Train on ``data`` and leave the best model in ``out``.
 
-    ``out`` is a checkpoint (see ``mer_edge.model.checkpoint``) with ``history.json`` and
-    ``report.json``. It appears after the first epoch and each better one replaces it, so a run
-    that is interrupted or diverges leaves its best. On the CPU the same data, options and number
-    of threads give the same bits. The processes that prepare clips import the main module anew:
-    a script calls this below ``if __name__ == "__main__"``.
+    ``out/best`` is a checkpoint (see ``mer_edge.model.checkpoint``): it appears after the first
+    epoch and each better one replaces it. ``out/last`` is where the run stands after every epoch;
+    with ``resume`` it goes on from there, and begins where there is nothing yet. On the CPU the
+    same data, options and number of threads give the same bits, interrupted or not. The
+    processes that prepare clips import the main module anew: a script calls this below
+    ``if __name__ == "__main__"``.
 
     Raises:
         MerEdgeError: no usable data, an unknown label, ``out`` exists, the loss diverges.
+        Stopped: the run was asked to end by SIGTERM or Ctrl-C; its state is saved.
     """
-    progress = progress or Silent()
-    folder = data if data.is_dir() else data.parent
-    check_out(out, overwrite)
+    progress = (progress or Silent()) if is_main_process() else Silent()
+    if resume:
+        earlier = folder.earlier_report(out)
+        if earlier is not None and earlier.finished:
+            progress.note(f"{out}: the run has finished already; nothing is left to do.")
+            return earlier
+    elif is_main_process():
+        folder.check_out(out, overwrite)
     check_device(options.device)
-    samples = read_manifest(data, options.labels)
-    labels = options.labels or label_names(samples)
-    check_splits(samples, labels)
-    progress.note(describe(options))
+    accelerator = make_accelerator(options)
+    with accelerator.main_process_first():
+        material = _gather(data, options, progress)
+    with ExitStack() as stack:
+        stack.enter_context(reproducible(options))
+        stop = stack.enter_context(listening())
+        return _Run(out, options, progress, accelerator, material, stop, resume).run()
+
+
+@dataclass(frozen=True, eq=False)
+class _Material:
+    """The data of a run, ready."""
+
+    folder: Path
+    samples: Sequence[Sample]
+    labels: tuple[str, ...]
+    ready: list[ReadySample]
+    skipped: list[Skipped]
+    prepare_s: float
+
+
+def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
     started = time.perf_counter()
+    dataset = open_dataset(data, options.dataset)
+    labels = options.labels or dataset.labels
+    _check_labels(dataset.samples, labels)
+    check_splits(dataset.samples, labels)
+    progress.note(describe(options))
+    for note in dataset.notes:
+        progress.note(note, warning=True)
+    home = data if data.is_dir() else data.parent
     ready, skipped = prepare_samples(
-        samples,
-        options.cache or folder / ".prepared",
+        dataset.samples,
+        options.cache or home / ".prepared",
         options.crops_per_segment,
         options.workers,
         progress,
     )
     check_splits([item.sample for item in ready], labels)
-    prepare_s = time.perf_counter() - started
-    with reproducible(options):
-        model, tokenizer_json = make_model(training_sentences(ready), labels, options)
-        draft = draft_report(out, folder, samples, skipped, prepare_s, options, model)
-        keeper = _Keeper(out, model, tokenizer_json, draft)
+    spent_s = time.perf_counter() - started
+    return _Material(home, dataset.samples, labels, ready, skipped, spent_s)
+
+
+def _check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:
+    for sample in samples:
+        for label in sample.labels:
+            if label not in labels:
+                raise MerEdgeError(
+                    f"{sample.id}: unknown label {label!r}; expected one of {', '.join(labels)}"
+                )
+
+
+class _Run:
+    """What one call of :func:`train` sets up and goes through."""
+
+    def __init__(
+        self,
+        out: Path,
+        options: TrainOptions,
+        progress: Progress,
+        accelerator: Accelerator,
+        material: _Material,
+        stop: StopRequest,
+        resume: bool,
+    ) -> None:
+        self.out, self.options, self.progress = out, options, progress
+        self.accelerator, self.material, self.stop, self.resume = (
+            accelerator,
+            material,
+            stop,
+            resume,
+        )
+        self.main = accelerator.is_main_process
+
+    def run(self) -> TrainReport:
+        learner, tokenizer_json, splits = self._set_up()
+        draft = draft_report(self.out, self.material, self.options, learner.model)
+        standing = self._standing(draft)
+        keeper: folder.RunKeeper | None = None
+        if self.main:
+            if standing is None:
+                folder.begin(self.out, draft)
+            keeper = folder.RunKeeper(self.out, tokenizer_json, draft)
+        training = Training(
+            learner,
+            make_optimizer(learner, self.options),
+            self.accelerator,
+            self.options,
+            self.progress,
+            keeper or folder.Onlooker(),
+            self.stop,
+        )
+        standing = self._take_up(standing, training, keeper)
+        try:
+            finished = fit(training, splits["train"], splits["valid"], standing)
+        except MerEdgeError:
+            if self.main and not standing.best_epoch:
+                shutil.rmtree(self.out, ignore_errors=True)  # nothing in it is worth keeping
+            raise
+        finally:
+            if keeper is not None:
+                keeper.close()
+        if not finished:
+            raise Stopped(
+                f"stopped by {self.stop.name or 'another process'} in epoch {standing.epoch}; "
+                f"{self.out} is saved; go on with the same command and --resume",
+                self.stop,
+            )
+        return self._finish(learner.model, splits, standing, keeper, draft)
+
+    def _set_up(self) -> tuple[Learner, str, Splits]:
+        options, material = self.options, self.material
+        sentences = training_sentences(material.ready)
+        model, tokenizer_json = make_model(sentences, material.labels, options)
+        freeze(model, options)
+        model.to(self.accelerator.device)
+        distiller, teacher_tokenizer = None, None
+        if options.teacher is not None:
+            teacher, teacher_tokenizer = load_teacher(
+                options.teacher, material.labels, str(self.accelerator.device)
+            )
+            distiller = Distiller(teacher, model, options.distill).to(self.accelerator.device)
         tokenizer = TextTokenizer(tokenizer_json, model.config.text.max_position_embeddings)
-        splits = label_splits(ready, labels, tokenizer)
-        return _fit_and_test(model, splits, options, progress, keeper)
+        splits = label_splits(material.ready, material.labels, tokenizer, teacher_tokenizer)
+        targets = np.stack([clip.targets for clip in splits["train"]])
+        pos_weight = positive_weights(targets, material.labels)
+        learner = Learner(model, pos_weight, options.modality_loss_weight, distiller)
+        return learner.to(self.accelerator.device), tokenizer_json, splits
 
+    def _standing(self, draft: TrainReport) -> Standing | None:
+        """Where the run to be resumed stands; None for a run that begins."""
+        found: list[Standing | None] = [None]
+        if self.main and self.resume:
+            earlier = folder.earlier_report(self.out)
+            if earlier is not None:
+                folder.check_same_run(earlier, draft, MACHINE_OPTIONS)
+                folder.recover(self.out)
+                if (self.out / folder.LAST).is_dir():
+                    found = [read_standing(self.out / folder.LAST)]
+                if earlier.versions != draft.versions:
+                    self.progress.note(
+                        "the run was begun with other versions of its packages; from here on it "
+                        "may differ in the last bits from one that was never interrupted",
+                        warning=True,
+                    )
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(found)
+        return found[0]
 
-def check_out(out: Path, overwrite: bool) -> None:
-    """Refuse to write over anything but an earlier run, and over that only when told to.
-
-    Raises:
-        MerEdgeError: ``out`` exists.
-    """
-    if not out.exists():
-        return
-    if not overwrite:
-        raise MerEdgeError(
-            f"{out} exists already; name another --out, or add --overwrite to replace the run"
+    def _take_up(
+        self, standing: Standing | None, training: Training, keeper: folder.RunKeeper | None
+    ) -> Standing:
+        if keeper is not None:
+            keeper.training = training
+        if standing is None:
+            return Standing()
+        scaler = restore(self.out / folder.LAST, training.learner, training.optimizer)
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(scaler)
+        if keeper is not None and standing.report:
+            keeper.report = replace(folder.standing_report(standing), run=str(self.out))
+        self.progress.note(
+            f"{self.out}: going on in epoch {standing.epoch}, step {standing.step + 1}"
         )
-    is_run = out.is_dir() and all((out / name).is_file() for name in RUN_FILES)
-    if not is_run and not (out.is_dir() and not any(out.iterdir())):
-        raise MerEdgeError(
-            f"{out} is not a training run ({', '.join(RUN_FILES)} are not all in it); "
-            "--overwrite replaces only what a run has made; name another --out"
-        )
+        return standing
+
+    def _finish(
+        self,
+        model: MerModel,
+        splits: Splits,
+        standing: Standing,
+        keeper: folder.RunKeeper | None,
+        draft: TrainReport,
+    ) -> TrainReport:
+        self.accelerator.wait_for_everyone()
+        best = load_checkpoint(self.out / folder.BEST)
+        model.load_state_dict(best.model.state_dict())
+        test = None
+        if splits["test"]:
+            predictions = predict(model, splits["test"], self.options, accelerator=self.accelerator)
+            test = SplitScores.of(predictions, best.thresholds, model.config.labels)
+        self.accelerator.wait_for_everyone()
+        return draft if keeper is None else keeper.finish(standing, test)
 
 
 def training_sentences(ready: Sequence[ReadySample]) -> list[str]:
     return [item.sample.text for item in ready if item.sample.split == "train" and item.sample.text]
 
 
-class _Keeper:
-    """Publishes the best model so far and remembers its weights."""
-
-    def __init__(self, out: Path, model: MerModel, tokenizer_json: str, draft: TrainReport) -> None:
-        self.out, self.model, self.tokenizer_json = out, model, tokenizer_json
-        self.report = draft
-        self.started = time.perf_counter()
-        self.best_weights: dict[str, torch.Tensor] = {}
-
-    def keep(
-        self, history: Sequence[EpochRecord], valid: Predictions, thresholds: list[float]
-    ) -> None:
-        self.best_weights = copy.deepcopy(self.model.state_dict())
-        self.report = replace(
-            self.report,
-            thresholds=thresholds,
-            best_epoch=history[-1].epoch,
-            valid=SplitScores.of(valid, thresholds, self.report.labels),
-        )
-        self._note(history)
-        with new_directory(self.out, "keeping the best model", overwrite=True) as temporary:
-            write_checkpoint(
-                temporary,
-                self.model,
-                self.tokenizer_json,
-                thresholds,
-                self.report.notice,
-                _provenance(self.report),
-            )
-            write_reports(temporary, self.report, history)
-
-    def finish(self, history: Sequence[EpochRecord], test: SplitScores | None) -> TrainReport:
-        """Say in the published run that it is over, and how the best model tests."""
-        self.report = replace(self.report, test=test, finished=True)
-        self._note(history)
-        write_reports(self.out, self.report, history)
-        return self.report
-
-    def _note(self, history: Sequence[EpochRecord]) -> None:
-        train_s = round(time.perf_counter() - self.started, 3)
-        self.report = replace(self.report, epochs=len(history), train_s=train_s)
-
-
-def _fit_and_test(
-    model: MerModel, splits: Splits, options: TrainOptions, progress: Progress, keeper: _Keeper
-) -> TrainReport:
-    optimizer = make_optimizer(model, options)
-    history = fit(
-        model, optimizer, splits["train"], splits["valid"], options, progress, keeper.keep
-    )
-    model.load_state_dict(keeper.best_weights)
-    test = None
-    if splits["test"]:
-        predictions = predict(model, splits["test"], options)
-        test = SplitScores.of(predictions, keeper.report.thresholds, model.config.labels)
-    return keeper.finish(history, test)
-
-
 def draft_report(
-    out: Path,
-    folder: Path,
-    samples: Sequence[Sample],
-    skipped: Sequence[Skipped],
-    prepare_s: float,
-    options: TrainOptions,
-    model: MerModel,
+    out: Path, material: _Material, options: TrainOptions, model: MerModel
 ) -> TrainReport:
     """Everything of the report that is known before the first epoch."""
-    left_out = {item.media for item in skipped}
-    used = [sample for sample in samples if str(sample.media) not in left_out]
+    used = [item.sample for item in material.ready]
     return TrainReport(
         run=str(out),
         finished=False,
@@ -179,33 +270,19 @@ def draft_report(
         labels=list(model.config.labels),
         thresholds=[],
         options=jsonable(asdict(options)),
-        data=os.path.relpath(folder, out),
-        data_fingerprint=fingerprint(samples),
+        data=os.path.relpath(material.folder, out),
+        data_fingerprint=fingerprint(material.samples),
         clips={split: sum(s.split == split for s in used) for split in ("train", "valid", "test")},
-        skipped=[asdict(item) for item in skipped],
+        skipped=[asdict(item) for item in material.skipped],
         text_encoder=options.bert or "from scratch",
         parameters=sum(p.numel() for p in model.parameters()),
         epochs=0,
         best_epoch=0,
         valid=None,
         test=None,
-        prepare_s=round(prepare_s, 3),
+        prepare_s=round(material.prepare_s, 3),
         train_s=0.0,
         versions=versions(),
         commit=commit(),
         notice=notice_of(options),
     )
-
-
-def jsonable(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: str(v) if isinstance(v, Path) else v for key, v in options.items()}
-
-
-def _provenance(report: TrainReport) -> dict[str, str]:
-    return {
-        "train_commit": report.commit,
-        "train_data_fingerprint": report.data_fingerprint,
-        "train_seed": str(report.options["seed"]),
-        "train_best_epoch": str(report.best_epoch),
-        **{f"train_{name}": version for name, version in report.versions.items()},
-    }

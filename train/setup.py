@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.build import build_model
-from mer_edge.model.config import PRESETS
+from mer_edge.model.checkpoint import load_checkpoint
+from mer_edge.model.config import PRESETS, ModelConfig, with_variant
 from mer_edge.model.mer import MerModel
 from mer_edge.text.tokenizer import TextTokenizer
 from train.datasets.tokenizer import build_tokenizer
@@ -61,7 +63,7 @@ def make_model(
     Raises:
         MerEdgeError: a file of weights is missing or does not fit.
     """
-    config = replace(PRESETS[options.preset], labels=labels)
+    config = replace(make_config(options), labels=labels)
     own_tokenizer = ""
     if options.bert is None:
         own_tokenizer = build_tokenizer(sentences, config.text.vocab_size)
@@ -70,12 +72,48 @@ def make_model(
     model, loaded_tokenizer = build_model(
         config, options.bert, options.vggish, options.resnet, options.seed
     )
+    model.set_gradient_checkpointing(options.gradient_checkpointing)
     return model.to(options.device), loaded_tokenizer or own_tokenizer
+
+
+def make_config(options: TrainOptions) -> ModelConfig:
+    """The preset as the variant, with what the options change of it.
+
+    Raises:
+        MerEdgeError: the changes make no network.
+    """
+    config = with_variant(PRESETS[options.preset], options.variant)
+    changes = {
+        name: getattr(options, name)
+        for name in ("sem_attention", "audio_sem_positions", "visual_sem_positions", "cross_modal")
+        if getattr(options, name) is not None
+    }
+    return replace(config, **changes)
+
+
+def load_teacher(
+    directory: Path, labels: tuple[str, ...], device: str
+) -> tuple[MerModel, TextTokenizer]:
+    """A trained run's model and tokenizer, to learn from.
+
+    Raises:
+        MerEdgeError: no run, or one that decides on other labels.
+    """
+    checkpoint = load_checkpoint(directory)
+    config = checkpoint.model.config
+    if config.labels != labels:
+        raise MerEdgeError(
+            f"{directory}: the teacher's labels are {', '.join(config.labels)}; expected "
+            f"{', '.join(labels)}; take a teacher of the same labels, or give --labels in its order"
+        )
+    tokenizer_json = checkpoint.tokenizer_path.read_text(encoding="utf-8")
+    tokenizer = TextTokenizer(tokenizer_json, config.text.max_position_embeddings)
+    return checkpoint.model.to(device), tokenizer
 
 
 def notice_of(options: TrainOptions) -> str:
     """The run's own notice, and what must be known of a text encoder without pre-training."""
     notices = [options.notice] if options.notice else []
-    if options.bert is None:
+    if options.bert is None and make_config(options).uses_text:
         notices.append("The text encoder has learned from the training sentences alone.")
     return " ".join(notices)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.text.tokenizer import TextTokenizer
-from train.batches import LabelledClip
-from train.datasets.manifest import SPLITS, Sample
+from train.collate import LabelledClip
+from train.datasets.sample import SPLITS, Sample
 from train.loop import positive_weights
 from train.prepare import ReadySample
 
@@ -40,13 +40,23 @@ def target(sample: Sample, labels: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def label_splits(
-    ready: Sequence[ReadySample], labels: Sequence[str], tokenizer: TextTokenizer
+    ready: Sequence[ReadySample],
+    labels: Sequence[str],
+    tokenizer: TextTokenizer,
+    teacher_tokenizer: TextTokenizer | None = None,
 ) -> Splits:
-    """Every split's clips with their words as numbers and their truth."""
+    """Every split's clips with their words as numbers and their truth.
+
+    ``teacher_tokenizer`` gives the words in a teacher's numbers as well.
+    """
     splits: Splits = {split: [] for split in SPLITS}
     for item in ready:
+        text = item.sample.text
         clip = LabelledClip(
-            item.file, tokenized(item.sample.text, tokenizer), target(item.sample, labels)
+            item.file,
+            tokenized(text, tokenizer),
+            target(item.sample, labels),
+            None if teacher_tokenizer is None else tokenized(text, teacher_tokenizer),
         )
         splits[item.sample.split].append(clip)
     return splits

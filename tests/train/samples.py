@@ -7,7 +7,7 @@ import numpy as np
 from mer_edge.clip import Clip
 from mer_edge.clips import PreparedClip
 from mer_edge.model.config import AudioSizes, ModelConfig, TextSizes, VisualSizes
-from train.batches import LabelledClip
+from train.collate import LabelledClip
 from train.prepared import store_clip
 
 LABELS = ("angry", "happy")

@@ -1,3 +1,5 @@
+"""Steps of an epoch: what is drawn, padded, hidden, and who computes which part."""
+
 import numpy as np
 import pytest
 import torch
@@ -5,14 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.train.samples import labelled_clips
-from train.batches import (
-    Example,
-    collate,
-    draw_frames,
-    hide_modalities,
-    training_batches,
-    validation_batches,
-)
+from train.batches import Drawing, Loader, Share, draw_frames, hidden_modalities
+from train.collate import Example, collate
 
 
 def example(segments: int, tokens: int, audio=None, face=None, label: int = 0) -> Example:
@@ -30,7 +26,8 @@ def example(segments: int, tokens: int, audio=None, face=None, label: int = 0) -
 def test_pads_and_masks_clips_of_different_lengths():
     short = example(1, 2, label=2)
     long = example(3, 5, audio=[True, False, True], face=[False, False, True])
-    batch, targets = collate([short, long])
+    labelled = collate([short, long])
+    batch, targets = labelled.inputs, labelled.targets
     assert batch.waveform.shape == (2, 3, 15600)
     assert batch.faces.shape == (2, 3, 224, 224, 3)
     assert batch.faces.dtype == torch.uint8
@@ -45,13 +42,15 @@ def test_pads_and_masks_clips_of_different_lengths():
     assert not batch.faces[0, 1:].any()
     assert batch.input_ids[0].tolist() == [*short.input_ids.tolist(), 0, 0, 0]
     assert targets.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert labelled.weights.tolist() == [1, 1]
+    assert collate([short], counts=False).weights.tolist() == [0]
 
 
 def test_a_clip_without_text_attends_to_one_token_and_says_so():
-    batch, _ = collate([example(1, 0), example(1, 4)])
+    batch = collate([example(1, 0), example(1, 4)]).inputs
     assert batch.text_mask.tolist() == [False, True]
     assert batch.attention_mask.tolist() == [[1, 0, 0, 0], [1, 1, 1, 1]]
-    alone, _ = collate([example(1, 0)])
+    alone = collate([example(1, 0)]).inputs
     assert alone.attention_mask.tolist() == [[1]]
 
 
@@ -74,67 +73,101 @@ def test_training_draws_every_frame_and_validation_the_middle_one():
     assert draw_frames(np.array([[True, False, True]]), None).tolist() == [1]
 
 
+def shown(loader: Loader, drawing: Drawing, start: int = 0) -> list[tuple[int, ...]]:
+    """The words of the clips in the order in which an epoch has them."""
+    return [
+        tuple(ids[mask.bool()].tolist())
+        for step in loader.training(drawing, start)
+        for part in step.parts
+        for ids, mask in zip(part.inputs.input_ids, part.inputs.attention_mask, strict=True)
+    ]
+
+
 def test_an_epoch_has_every_clip_once_and_another_order_each_time(tmp_path):
     clips = labelled_clips(tmp_path, 7)
-    rng = np.random.default_rng(0)
-
-    def epoch() -> list[tuple[int, ...]]:
-        rows = []
-        for batch, _ in training_batches(clips, 3, 0.0, rng):
-            assert len(batch.input_ids) in (3, 1)
-            rows += [
-                tuple(ids[mask.bool()].tolist())
-                for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
-            ]
-        return rows
-
+    loader = Loader(clips, 3)
+    assert [step.clips for step in loader.training(Drawing(0, 1))] == [3, 3, 1]
     expected = sorted(tuple(clip.input_ids.tolist()) for clip in clips)
-    first, second = epoch(), epoch()
+    first, second = shown(loader, Drawing(0, 1)), shown(loader, Drawing(0, 2))
     assert sorted(first) == sorted(second) == expected
     assert first != second
+    assert shown(loader, Drawing(0, 1)) == first
+    assert shown(loader, Drawing(0, 1), start=2) == first[6:]
+
+
+def test_what_is_drawn_depends_on_seed_epoch_and_clip_alone(tmp_path):
+    clips = labelled_clips(tmp_path, 6)
+
+    def faces(drawing: Drawing, **settings) -> dict[int, torch.Tensor]:
+        found = {}
+        for step in Loader(clips, **settings).training(drawing):
+            for indices, part in zip(step.indices, step.parts, strict=True):
+                for row, index in enumerate(indices.tolist()):
+                    segments = 1 + index % 3
+                    found[index] = part.inputs.faces[row, :segments]
+        return found
+
+    drawing = Drawing(3, 1, augment=True)
+    one = faces(drawing, batch_size=2)
+    many = faces(drawing, batch_size=5, threads=3, share=Share(parts=2))
+    assert one.keys() == many.keys() == set(range(6))
+    assert all(torch.equal(one[index], many[index]) for index in one)
+    other = faces(Drawing(4, 1, augment=True), batch_size=2)
+    assert not all(torch.equal(one[index], other[index]) for index in one)
+
+
+@settings(max_examples=50, deadline=None)
+@given(clips=st.integers(1, 12), processes=st.integers(1, 4), parts=st.integers(1, 5))
+def test_shares_cover_a_step_and_none_waits_for_ever(clips, processes, parts):
+    step = np.arange(100, 100 + clips)
+    shares = [Share(process, processes, parts).of(step) for process in range(processes)]
+    assert len({len(share) for share in shares}) == 1
+    assert len(shares[0]) <= parts
+    counted = [i for share in shares for part, counts in share if counts for i in part.tolist()]
+    assert sorted(counted) == step.tolist()
+    assert all(len(part) for share in shares for part, _ in share)
 
 
 def test_validation_keeps_the_order_and_draws_nothing(tmp_path):
     clips = labelled_clips(tmp_path, 5)
-    once = list(validation_batches(clips, 2))
-    again = list(validation_batches(clips, 2))
-    assert [len(truth) for _, truth in once] == [2, 2, 1]
-    for (batch, truth), (other, other_truth) in zip(once, again, strict=True):
-        assert torch.equal(batch.faces, other.faces)
-        assert torch.equal(truth, other_truth)
-    assert np.array_equal(torch.cat([truth for _, truth in once]), [c.targets for c in clips])
+    once, again = list(Loader(clips, 2).in_order()), list(Loader(clips, 2, threads=3).in_order())
+    assert [step.clips for step in once] == [2, 2, 1]
+    for step, other in zip(once, again, strict=True):
+        assert torch.equal(step.parts[0].inputs.faces, other.parts[0].inputs.faces)
+    truth = torch.cat([step.parts[0].targets for step in once])
+    assert np.array_equal(truth, [clip.targets for clip in clips])
 
 
 def test_a_failure_while_loading_reaches_the_caller(tmp_path):
     clips = labelled_clips(tmp_path, 3)
     clips[2].file.unlink()
     with pytest.raises(Exception, match="cannot be read"):
-        list(validation_batches(clips, 2))
+        list(Loader(clips, 2).in_order())
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 0.9])
 def test_hides_modalities_as_often_as_told_and_never_all(probability):
     rng = np.random.default_rng(0)
+    rounds = 400
     kept = np.zeros(3)
-    rounds, count = 40, 10
     for _ in range(rounds):
-        batch, _ = collate([example(1, 2)] * count)
-        hide_modalities(batch, probability, rng)
-        present = torch.stack(
-            [batch.audio_mask.any(1), batch.visual_mask.any(1), batch.text_mask], dim=1
-        )
-        assert present.any(1).all()
-        kept += present.sum(0).numpy()
+        hidden = hidden_modalities(example(1, 2), probability, rng)
+        assert not hidden.all()
+        kept += ~hidden
     # One of three is put back where all would go.
     expected = 1 - probability + probability**3 / 3
-    assert kept / (rounds * count) == pytest.approx(np.full(3, expected), abs=0.08)
+    assert kept / rounds == pytest.approx(np.full(3, expected), abs=0.08)
 
 
 def test_what_is_absent_stays_absent_and_the_only_one_stays():
     rng = np.random.default_rng(0)
+    lonely = example(2, 0, audio=[False, False], face=[False, True])
     for _ in range(20):
-        batch, _ = collate([example(2, 0, audio=[False, False], face=[False, True])])
-        hide_modalities(batch, 0.9, rng)
-        assert batch.visual_mask.tolist() == [[False, True]]
-        assert not batch.audio_mask.any()
-        assert not batch.text_mask.any()
+        assert not hidden_modalities(lonely, 0.9, rng).any()
+
+
+def test_what_is_hidden_is_gone():
+    seen = example(2, 3).without(np.array([True, False, True]))
+    assert not seen.audio_present.any()
+    assert seen.face_present.all()
+    assert len(seen.input_ids) == 0

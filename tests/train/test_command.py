@@ -21,7 +21,10 @@ def test_trains_and_names_the_next_command(drawn_data, tmp_path, capsys):
     assert "prepare" in shown.err
     assert "best epoch 1 of 1" in shown.out
     assert "test   4 clips: average F1" in shown.out
-    assert shown.out.splitlines()[-1] == f"next: mer-edge export {out} --out {out}-bundle"
+    assert shown.out.splitlines()[-2:] == [
+        f"next: mer-edge evaluate {out}",
+        f"      mer-edge export {out} --out {out}-bundle",
+    ]
     assert load_checkpoint(out).provenance["train_seed"] == "4"
 
 
@@ -76,7 +79,7 @@ def test_a_missing_package_is_named_with_its_extra(drawn_data, tmp_path, monkeyp
         lambda name: None if name == "transformers" else original(name),
     )
     with pytest.raises(MissingExtraError, match=r"transformers, .* 'mer-edge\[train,cpu\]'"):
-        command._require_packages()
+        command.require_packages("mer-edge train")
 
 
 def test_help_loads_no_torch():

@@ -6,27 +6,55 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.build import build_model
 from tests.train.samples import CONFIG, LABELS, labelled_clips
 from train import loop
-from train.batches import Example, collate
-from train.loop import Predictions, fit, make_schedule, modality_loss, positive_weights, predict
-from train.optimizer import make_optimizer
+from train.distributed import make_accelerator
+from train.folder import Onlooker
+from train.learner import Learner
+from train.loop import Training, fit, positive_weights
+from train.optimizer import make_optimizer, set_learning_rates
 from train.options import TrainOptions
+from train.predict import Predictions, predict
 from train.progress import Silent
 from train.setup import reproducible
+from train.state import Standing
+from train.stopping import StopRequest
 
 
-def run_fit(clips, keep=lambda *_: None, **changes):
+class Recorder(Onlooker):
+    """Remembers which epochs were the best, with their thresholds."""
+
+    def __init__(self):
+        self.kept = []
+
+    def best(self, standing, valid, thresholds):
+        self.kept.append((standing.best_epoch, thresholds))
+
+
+def run_fit(clips, keeper=None, spoil=None, **changes):
     options = TrainOptions(**{"learning_rate": 3e-3, "batch_size": 4, "threads": 1, **changes})
+    standing = Standing()
     with reproducible(options):
         model, _ = build_model(CONFIG, seed=options.seed)
-        optimizer = make_optimizer(model, options)
-        history = fit(model, optimizer, clips, clips, options, Silent(), keep)
-    return model, history
+        model.set_gradient_checkpointing(options.gradient_checkpointing)
+        if spoil is not None:
+            spoil(model)
+        targets = np.stack([clip.targets for clip in clips])
+        learner = Learner(model, positive_weights(targets, LABELS), options.modality_loss_weight)
+        training = Training(
+            learner,
+            make_optimizer(learner, options),
+            make_accelerator(options),
+            options,
+            Silent(),
+            keeper or Onlooker(),
+            StopRequest(),
+        )
+        assert fit(training, clips, clips, standing)
+    return model, standing.history
 
 
 def test_learns_a_handful_of_clips_by_heart(tmp_path):
@@ -74,7 +102,7 @@ def scripted(monkeypatch, losses):
     """Validation that finds these losses, an epoch each, and always the same decisions."""
     script = iter(losses)
 
-    def predict(model, clips, options, pos_weight=None):
+    def predict(model, clips, options, pos_weight=None, accelerator=None):
         targets = np.stack([clip.targets for clip in clips])
         return Predictions(next(script), np.full(targets.shape, 0.9), targets)
 
@@ -83,15 +111,11 @@ def scripted(monkeypatch, losses):
 
 def test_stops_when_patience_is_over_and_has_shown_every_best_model(tmp_path, monkeypatch):
     scripted(monkeypatch, [1.0, 0.9, 0.95, 0.8, 0.85, 0.8, 0.9])
-    kept = []
-    _, history = run_fit(
-        labelled_clips(tmp_path, 2),
-        keep=lambda history, valid, thresholds: kept.append((history[-1].epoch, thresholds)),
-        epochs=9,
-        patience_epochs=3,
-    )
+    recorder = Recorder()
+    clips = labelled_clips(tmp_path, 2)
+    _, history = run_fit(clips, recorder, epochs=9, patience_epochs=3)
     assert [record.best for record in history] == [True, True, False, True, False, False, False]
-    assert kept == [(1, [0.5, 0.5]), (2, [0.5, 0.5]), (4, [0.5, 0.5])]
+    assert recorder.kept == [(1, [0.5, 0.5]), (2, [0.5, 0.5]), (4, [0.5, 0.5])]
 
 
 def test_epochs_are_the_most(tmp_path, monkeypatch):
@@ -101,18 +125,19 @@ def test_epochs_are_the_most(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_not_a_number_stops_before_it_spoils_the_weights(tmp_path):
-    clips = labelled_clips(tmp_path, 8)
-    model, _ = build_model(CONFIG, seed=0)
-    with torch.no_grad():
-        model.fusion.attention_vector.fill_(torch.nan)
-    before = copy.deepcopy(model.state_dict())
-    options = TrainOptions(learning_rate=0.125)
-    optimizer = make_optimizer(model, options)
-    expected = r"the loss became nan in epoch 1, batch 1; .* no model was kept; .* --lr than 0.125"
+    spoiled = {}
+
+    def spoil(model):
+        with torch.no_grad():
+            model.fusion.attention_vector.fill_(torch.nan)
+        spoiled.update(model=model, before=copy.deepcopy(model.state_dict()))
+
+    expected = r"the loss became nan in epoch 1, step 1; .* no model was kept; .* --lr than 0.125"
     with pytest.raises(MerEdgeError, match=expected):
-        fit(model, optimizer, clips, clips, options, Silent(), lambda *_: None)
-    for name, parameter in model.named_parameters():
-        assert torch.equal(parameter.nan_to_num(), before[name].nan_to_num()), name
+        run_fit(labelled_clips(tmp_path, 8), spoil=spoil, learning_rate=0.125)
+    for name, parameter in spoiled["model"].named_parameters():
+        before = spoiled["before"][name]
+        assert torch.equal(parameter.nan_to_num(), before.nan_to_num()), name
 
 
 def test_divergence_names_the_epoch_that_is_kept(tmp_path, monkeypatch):
@@ -132,35 +157,6 @@ def test_positive_weights_are_negatives_per_positive():
         positive_weights(np.array([[1, 0], [1, 1]], bool), LABELS)
 
 
-def test_the_modality_loss_is_the_mean_over_what_is_there():
-    rng = np.random.default_rng(0)
-    decisions = torch.from_numpy(rng.normal(size=(2, 3, 2))).float()
-    truth = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    batch, _ = collate(
-        [
-            Example(
-                input_ids=np.arange(tokens),
-                waveform=np.zeros((1, 15600), np.float32),
-                faces=np.zeros((1, 224, 224, 3), np.uint8),
-                audio_present=np.array([True]),
-                face_present=np.array([face]),
-                targets=truth[0].bool().numpy(),
-            )
-            for tokens, face in ((3, False), (0, True))
-        ]
-    )
-    weight = torch.tensor([2.0, 3.0])
-    parts = [
-        F.binary_cross_entropy_with_logits(decisions[b, m], truth[b], pos_weight=weight)
-        for b, m in ((0, 0), (0, 2), (1, 0), (1, 1))
-    ]
-    found = modality_loss(decisions, batch, truth, weight)
-    assert float(found) == pytest.approx(float(torch.stack(parts).mean()), abs=1e-6)
-    for mask in (batch.audio_mask, batch.visual_mask, batch.text_mask):
-        mask.fill_(False)
-    assert modality_loss(decisions, batch, truth, weight) == 0
-
-
 def test_the_modality_loss_reaches_the_decisions_it_is_about(tmp_path):
     clips = labelled_clips(tmp_path, 4)
     plain, _ = run_fit(clips, epochs=1)
@@ -169,14 +165,60 @@ def test_the_modality_loss_reaches_the_decisions_it_is_about(tmp_path):
     assert not torch.equal(plain.state_dict()[name], helped.state_dict()[name])
 
 
-@pytest.mark.parametrize(("decay", "expected"), [(True, [1, 0.75, 0.5, 0.25]), (False, [1] * 4)])
-def test_the_rates_fall_in_a_line_when_told(decay, expected):
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"linear_decay": True}, [1, 0.75, 0.5, 0.25]),
+        ({}, [1] * 4),
+        ({"warmup_steps": 2}, [1 / 3, 2 / 3, 1, 1]),
+        ({"warmup_steps": 1, "linear_decay": True}, [0.5, 0.75, 0.5, 0.25]),
+    ],
+)
+def test_the_rates_rise_and_fall_in_a_line_when_told(changes, expected):
     model, _ = build_model(CONFIG, seed=0)
-    options = TrainOptions(learning_rate=0.5, resnet=Path("r.pth"), epochs=2, linear_decay=decay)
-    optimizer = make_optimizer(model, options)
-    schedule = make_schedule(optimizer, options, batches_per_epoch=2)
-    for part in expected:
+    options = TrainOptions(learning_rate=0.5, resnet=Path("r.pth"), **changes)
+    optimizer = make_optimizer(Learner(model, torch.ones(2)), options)
+    for step, part in enumerate(expected):
+        set_learning_rates(optimizer, options, step, 4)
         rates = [group["lr"] for group in optimizer.param_groups]
         assert rates == pytest.approx([0.5 * part, 1e-5 * part])
-        optimizer.step()
-        schedule.step()
+
+
+@pytest.mark.parametrize(
+    ("changes", "tolerance"),
+    [
+        ({"loaders": 3}, 0),
+        ({"gradient_checkpointing": True}, 0),
+        ({"precision": "bf16"}, 0.02),
+        # BatchNorm sees half as many faces at a time.
+        ({"accumulation": 2}, 0.02),
+    ],
+)
+def test_how_the_work_is_done_does_not_change_what_is_learned(tmp_path, changes, tolerance):
+    clips = labelled_clips(tmp_path, 6)
+    _, plain = run_fit(clips, epochs=2)
+    _, other = run_fit(clips, epochs=2, **changes)
+    for one, two in zip(plain, other, strict=True):
+        assert two.train_loss == pytest.approx(one.train_loss, rel=tolerance, abs=0)
+        assert two.valid_loss == pytest.approx(one.valid_loss, rel=tolerance, abs=0)
+
+
+def test_parts_of_a_step_add_up_to_it_where_there_is_no_batch_norm(tmp_path):
+    clips = labelled_clips(tmp_path, 6)
+
+    def blind(model):
+        model.resnet.eval()
+        model.resnet.train = lambda mode=True: model.resnet
+
+    _, (whole,) = run_fit(clips, spoil=blind, epochs=1)
+    _, (parts,) = run_fit(clips, spoil=blind, epochs=1, accumulation=3)
+    assert parts.train_loss == pytest.approx(whole.train_loss, rel=1e-5)
+    assert parts.valid_loss == pytest.approx(whole.valid_loss, rel=1e-4)
+
+
+def test_clipped_gradients_take_other_steps(tmp_path):
+    clips = labelled_clips(tmp_path, 4)
+    plain, _ = run_fit(clips, epochs=1)
+    clipped, _ = run_fit(clips, epochs=1, clip_norm=1e-3)
+    name = "fusion.attention_matrix"
+    assert not torch.equal(plain.state_dict()[name], clipped.state_dict()[name])

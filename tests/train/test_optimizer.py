@@ -9,11 +9,17 @@ import torch
 from mer_edge.model.build import build_model
 from mer_edge.model.mer import MerModel
 from tests.train.samples import CONFIG, labelled_clips
-from train.batches import validation_batches
-from train.optimizer import make_optimizer
+from train.batches import Loader
+from train.learner import Learner
+from train.optimizer import freeze, make_optimizer
 from train.options import TrainOptions
 
 LOADED = Path("weights.pth")
+
+
+def optimizer_of(model: MerModel, options: TrainOptions) -> torch.optim.Optimizer:
+    freeze(model, options)
+    return make_optimizer(Learner(model, torch.ones(len(CONFIG.labels))), options)
 
 
 def rates(model: MerModel, optimizer: torch.optim.Optimizer) -> dict[str, float]:
@@ -27,13 +33,13 @@ def model() -> MerModel:
 
 
 def test_from_scratch_everything_learns_at_one_rate(model):
-    found = rates(model, make_optimizer(model, TrainOptions(learning_rate=0.5)))
+    found = rates(model, optimizer_of(model, TrainOptions(learning_rate=0.5)))
     assert set(found) == {name for name, _ in model.named_parameters()}
     assert set(found.values()) == {0.5}
 
 
 def test_loaded_backbones_are_frozen_below_and_slow_above(model):
-    found = rates(model, make_optimizer(model, TrainOptions(vggish=LOADED, resnet=LOADED)))
+    found = rates(model, optimizer_of(model, TrainOptions(vggish=LOADED, resnet=LOADED)))
     frozen = {name for name, _ in model.named_parameters()} - set(found)
     audio, visual = "vggish.backbone.", "resnet.backbone."
     # VGGish groups 1 and 2 are convolutions 0 and 3; ResNet groups 1 to 3 end with conv3_x.
@@ -53,7 +59,7 @@ def test_loaded_backbones_are_frozen_below_and_slow_above(model):
 
 
 def test_a_backbone_from_scratch_beside_a_loaded_one_learns_fully(model):
-    found = rates(model, make_optimizer(model, TrainOptions(resnet=LOADED)))
+    found = rates(model, optimizer_of(model, TrainOptions(resnet=LOADED)))
     assert found["vggish.backbone.features.0.weight"] == 1e-4
     assert found["resnet.backbone.layer4.0.conv1.weight"] == 1e-5
     assert "resnet.backbone.conv1.weight" not in found
@@ -61,11 +67,11 @@ def test_a_backbone_from_scratch_beside_a_loaded_one_learns_fully(model):
 
 def test_a_step_changes_what_learns_and_leaves_frozen_layers_and_statistics(model, tmp_path):
     options = TrainOptions(vggish=LOADED, resnet=LOADED)
-    optimizer = make_optimizer(model, options)
+    optimizer = optimizer_of(model, options)
     before = copy.deepcopy(model.state_dict())
     model.train()
-    batch, _ = next(validation_batches(labelled_clips(tmp_path, 2), 2))
-    model(batch).logits.square().sum().backward()
+    (step,) = Loader(labelled_clips(tmp_path, 2), 2).in_order()
+    model(step.parts[0].inputs).logits.square().sum().backward()
     optimizer.step()
     changed = {name for name, value in model.state_dict().items() if (value != before[name]).any()}
     still = (

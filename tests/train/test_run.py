@@ -37,10 +37,14 @@ def first_run(drawn_data, tmp_path_factory):
 def test_leaves_a_checkpoint_with_its_reports(first_run, drawn_data):
     out, report, _ = first_run
     assert sorted(path.name for path in out.iterdir()) == [
-        "config.json",
+        "best",
         "history.json",
-        "model.safetensors",
         "report.json",
+        "tensorboard",
+    ]
+    assert sorted(path.name for path in (out / "best").iterdir()) == [
+        "config.json",
+        "model.safetensors",
         "tokenizer.json",
     ]
     checkpoint = load_checkpoint(out)
@@ -67,7 +71,9 @@ def test_the_same_run_again_gives_the_same_bits(first_run, drawn_data, tmp_path)
     out, report, options = first_run
     again = train(drawn_data, tmp_path / "again", options)
     for name in ("model.safetensors", "tokenizer.json"):
-        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes(), name
+        assert (tmp_path / "again/best" / name).read_bytes() == (
+            out / "best" / name
+        ).read_bytes(), name
     assert (again.valid, again.test) == (report.valid, report.test)
 
 
@@ -113,7 +119,7 @@ def test_weights_are_loaded_and_their_first_groups_stay(drawn_data, tmp_path):
     report = train(drawn_data, tmp_path / "run", options)
     assert report.text_encoder == str(tmp_path / "bert")
     assert "text encoder has learned" not in report.notice
-    weights = load_file(tmp_path / "run/model.safetensors")
+    weights = load_file(tmp_path / "run/best/model.safetensors")
     for part, still, moving in (
         ("vggish", "features.3.weight", "features.6.weight"),
         ("resnet", "layer2.0.bn1.running_var", "layer3.0.conv1.weight"),
@@ -128,8 +134,8 @@ def test_a_run_that_diverges_leaves_its_best(drawn_data, tmp_path, monkeypatch):
     losses = iter([1.0, float("nan")])
     original = loop.predict
 
-    def predict(*arguments):
-        return replace(original(*arguments), loss=next(losses))
+    def predict(*arguments, **named):
+        return replace(original(*arguments, **named), loss=next(losses))
 
     monkeypatch.setattr(loop, "predict", predict)
     with pytest.raises(MerEdgeError, match=r"nan on the validation split in epoch 2; .* epoch 1"):
@@ -148,12 +154,14 @@ def test_nothing_is_left_where_the_first_loss_is_not_a_number(drawn_data, tmp_pa
 def test_an_earlier_run_is_replaced_only_when_told(drawn_data, tmp_path):
     out = tmp_path / "run"
     train(drawn_data, out, QUICK)
-    before = (out / "model.safetensors").read_bytes()
-    with pytest.raises(MerEdgeError, match=r"run exists already; .* add --overwrite"):
+    before = (out / "best/model.safetensors").read_bytes()
+    with pytest.raises(
+        MerEdgeError, match=r"run exists already; .* add --resume .* or --overwrite"
+    ):
         train(drawn_data, out, QUICK)
-    assert (out / "model.safetensors").read_bytes() == before
+    assert (out / "best/model.safetensors").read_bytes() == before
     train(drawn_data, out, replace(QUICK, seed=1), overwrite=True)
-    assert (out / "model.safetensors").read_bytes() != before
+    assert (out / "best/model.safetensors").read_bytes() != before
 
 
 def test_overwrite_leaves_a_folder_alone_that_no_run_made(drawn_data, tmp_path):

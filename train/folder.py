@@ -1,0 +1,203 @@
+"""A run's folder: the best model, where the run stands, its figures, what it was.
+
+``best/`` is a checkpoint, ``last/`` the state to go on from (gone when the run has finished);
+each is replaced as a whole. ``history.json`` and ``report.json`` follow them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.files import new_directory, recover_directory
+from mer_edge.model.checkpoint import write_checkpoint
+from train.predict import Predictions
+from train.report import REPORT_FILE, SplitScores, TrainReport, read_report, write_reports
+from train.state import Standing, write_state
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from train.loop import Training
+
+BEST = "best"
+LAST = "last"
+CURVES = "tensorboard"
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Refuse to write over anything but an earlier run, and over that only when told to.
+
+    Raises:
+        MerEdgeError: ``out`` exists.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise MerEdgeError(
+            f"{out} exists already; name another --out, add --resume to go on with the run, or "
+            "--overwrite to replace it"
+        )
+    if not (out / REPORT_FILE).is_file():
+        raise MerEdgeError(
+            f"{out} is not a training run ({REPORT_FILE} is not in it); --overwrite replaces "
+            "only what a run has made; name another --out"
+        )
+
+
+def begin(out: Path, report: TrainReport) -> None:
+    """Make the run's folder anew, with nothing but what the run is."""
+    with new_directory(out, "beginning the run", overwrite=True) as temporary:
+        write_reports(temporary, report, [])
+
+
+def recover(out: Path) -> None:
+    """Mend what a kill has left; nobody else may be writing the run."""
+    for name in (BEST, LAST):
+        recover_directory(out / name)
+
+
+def standing_report(standing: Standing) -> TrainReport:
+    """The report as the state holds it."""
+    return msgspec.convert(standing.report, TrainReport)
+
+
+class RunKeeper:
+    """Publishes a run's models and figures.
+
+    Args:
+        out: the run's folder, which exists.
+        tokenizer_json: of the model.
+        report: as far as it is known.
+        scaler: gives the state of the loss scaler, where there is one.
+    """
+
+    def __init__(self, out: Path, tokenizer_json: str, report: TrainReport) -> None:
+        self.out, self.tokenizer_json, self.report = out, tokenizer_json, report
+        self.training: Training | None = None
+        self._curves: SummaryWriter | None = None
+
+    def best(self, standing: Standing, valid: Predictions, thresholds: list[float]) -> None:
+        assert self.training is not None
+        self.report = replace(
+            self.report,
+            thresholds=thresholds,
+            best_epoch=standing.best_epoch,
+            valid=SplitScores.of(valid, thresholds, self.report.labels),
+        )
+        with new_directory(self.out / BEST, "keeping the best model", overwrite=True) as temporary:
+            write_checkpoint(
+                temporary,
+                self.training.learner.model,
+                self.tokenizer_json,
+                thresholds,
+                self.report.notice,
+                provenance_of(self.report),
+            )
+
+    def state(self, standing: Standing) -> None:
+        assert self.training is not None
+        self.note(standing)
+        standing.report = asdict(self.report)
+        scaler = self.training.accelerator.scaler
+        with new_directory(self.out / LAST, "saving the state", overwrite=True) as temporary:
+            write_state(
+                temporary,
+                standing,
+                self.training.learner,
+                self.training.optimizer,
+                {} if scaler is None else scaler.state_dict(),
+            )
+        write_reports(self.out, self.report, standing.history)
+
+    def figures(self, step: int, values: dict[str, float]) -> None:
+        if self._curves is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            # What a run wrote after the state it goes on from would be there twice.
+            self._curves = SummaryWriter(str(self.out / CURVES), purge_step=step)
+        for name, value in values.items():
+            self._curves.add_scalar(name, value, step)
+        self._curves.flush()
+
+    def finish(self, standing: Standing, test: SplitScores | None) -> TrainReport:
+        """Say in the folder that the run is over, and how its best model tests."""
+        self.report = replace(self.report, test=test, finished=True)
+        self.note(standing)
+        write_reports(self.out, self.report, standing.history)
+        shutil.rmtree(self.out / LAST, ignore_errors=True)
+        return self.report
+
+    def note(self, standing: Standing) -> None:
+        self.report = replace(
+            self.report, epochs=len(standing.history), train_s=round(standing.train_s, 3)
+        )
+
+    def close(self) -> None:
+        if self._curves is not None:
+            self._curves.close()
+
+
+class Onlooker:
+    """The keeper of the processes that only help: keeps nothing."""
+
+    def best(self, standing: Standing, valid: Predictions, thresholds: list[float]) -> None:
+        pass
+
+    def state(self, standing: Standing) -> None:
+        pass
+
+    def figures(self, step: int, values: dict[str, float]) -> None:
+        pass
+
+
+def check_same_run(earlier: TrainReport, now: TrainReport, free: Sequence[str]) -> None:
+    """Refuse to go on with a run as if it were another one.
+
+    Args:
+        free: options that may differ.
+
+    Raises:
+        MerEdgeError: the first option, or the data, that differs.
+    """
+    for name, value in now.options.items():
+        before = earlier.options.get(name)
+        if name not in free and before != value:
+            raise MerEdgeError(
+                f"{now.run}: the run was begun with {name} {before!r} and is resumed with "
+                f"{value!r}; expected the same; give the run's own options (report.json lists "
+                "them), or begin anew with --overwrite"
+            )
+    if earlier.data_fingerprint != now.data_fingerprint:
+        raise MerEdgeError(
+            f"{now.run}: the data has changed since the run was begun; expected the same clips, "
+            "texts, labels and splits; bring them back, or begin anew with --overwrite"
+        )
+
+
+def earlier_report(out: Path) -> TrainReport | None:
+    """What the folder says of its run; None where there is no run yet.
+
+    Raises:
+        MerEdgeError: a folder that is no run.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    return read_report(out)
+
+
+def provenance_of(report: TrainReport) -> dict[str, str]:
+    """What the checkpoint says of its run, and the bundle after it."""
+    return {
+        "train_commit": report.commit,
+        "train_data_fingerprint": report.data_fingerprint,
+        "train_seed": str(report.options["seed"]),
+        "train_best_epoch": str(report.best_epoch),
+        **{f"train_{name}": version for name, version in report.versions.items()},
+    }
