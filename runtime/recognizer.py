@@ -95,9 +95,7 @@ class Recognizer:
                 for what the bundle makes no use of.
         """
         options = options or _options_for(None)
-        for option, given in (("--text", options.text.text), ("--asr", options.text.asr_model)):
-            if given is not None:
-                self._check_uses_text(option)
+        self._check_options(options)
         start = time.perf_counter()
         for clip in self._clips(Path(source), options):
             yield self._run([clip], start)[0]
@@ -137,6 +135,19 @@ class Recognizer:
                 f"{self.bundle.manifest.variant} decides by nothing else{words}"
             )
         return self.run_batch([clip])[0]
+
+    def _check_options(self, options: ClipOptions) -> None:
+        """No option for what the bundle makes no use of is taken and forgotten."""
+        for option, given in (("--text", options.text.text), ("--asr", options.text.asr_model)):
+            if given is not None:
+                self._check_uses_text(option)
+        manifest = self.bundle.manifest
+        if "visual" not in manifest.graphs and (options.face != 1 or options.yunet is not None):
+            option = "--face" if options.face != 1 else "--yunet"
+            raise MerEdgeError(
+                f"{option} was given, but {manifest.variant} looks at no faces; leave it out, or "
+                "take a bundle that does"
+            )
 
     def _check_uses_text(self, option: str) -> None:
         if "text" not in self.bundle.manifest.graphs:

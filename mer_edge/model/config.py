@@ -204,6 +204,13 @@ EDGE = replace(
     visual=VisualSizes((32, 64, 128, 256)),
 )
 """A MiniLM-class text encoder (L6, 384-d), a half-width VGGish and ResNet18: under 30 million."""
+SMALL = replace(
+    EDGE,
+    preset="small",
+    audio=AudioSizes((16, 32, 64, 128), 128, 128),
+    visual=VisualSizes((16, 32, 64, 128)),
+)
+"""As edge with a quarter-width VGGish and ResNet18: for processors without an accelerator."""
 TINY = replace(
     PAPER,
     preset="tiny",
@@ -215,7 +222,7 @@ TINY = replace(
     feed_forward_ratio=2,
 )
 """For tests and the demo: under 100 thousand parameters, trains in a minute on two cores."""
-PRESETS = {config.preset: config for config in (PAPER, EDGE, TINY)}
+PRESETS = {config.preset: config for config in (PAPER, EDGE, SMALL, TINY)}
 
 _AUDIO_SEMS = {"audio_sem_positions": (2, 4)}
 _VISUAL_SEMS = {"visual_sem_positions": (3, 5)}

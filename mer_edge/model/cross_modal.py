@@ -33,14 +33,16 @@ class JointTransformer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         a, v = widened(self.audio_project(audio)), widened(self.visual_project(visual))
         # Sound and face of one segment have the same position: they are simultaneous.
-        position = sine_positions(a).repeat(2, 1)  # (2 N, d_m)
+        position = sine_positions(a)
+        position = torch.cat((position, position))  # (2 N, d_m)
         x = torch.cat((a, v), dim=1)  # (B, 2 N, d_m)
         normed = self.norm(x)
         mask = torch.cat((audio_mask, visual_mask), dim=1)
         x = x + self.attend(normed + position, normed + position, normed, mask)
         x = x + self.feed_forward(x)
-        a, v = x.chunk(2, dim=1)
-        return a, v
+        count = audio.shape[1]
+        # Slices: torch 2.11's exporter fails on a chunk or split of a dynamic size.
+        return x[:, :count], x[:, count:]
 
 
 class BiCrossTransformer(nn.Module):
