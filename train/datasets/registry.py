@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
@@ -45,6 +45,8 @@ class DataSet:
     """In the data set's own order."""
     notes: tuple[str, ...] = ()
     """What its user should know: counts that differ from the published ones, splits that leak."""
+    published: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Per split the published number of clips per label, and under "clips" of all; empty: none."""
 
 
 def open_dataset(path: Path, options: DatasetOptions = DatasetOptions()) -> DataSet:
