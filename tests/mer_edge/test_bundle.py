@@ -157,7 +157,12 @@ CONTRADICTIONS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda m: m["shape_ranges"].pop("tokens"), "shape_ranges has no 'tokens'"),
     (lambda m: m["shape_ranges"]["batch"].update(maximum=0), "shape_ranges.batch"),
     (lambda m: m["shape_ranges"]["segments"].update(minimum=2), "minimum is 2; expected 1"),
-    (lambda m: m["graphs"].pop("visual"), "no graph 'visual'"),
+    (lambda m: m["graphs"].pop("visual"), "no graph 'visual', which another graph takes"),
+    (lambda m: m["graphs"].pop("fusion"), "no graph 'fusion'; expected one in every bundle"),
+    (lambda m: m["graphs"].pop("text"), "no graph 'text', which another graph takes"),
+    (lambda m: drop_modality(m, "visual"), "the visual graph gives what no other graph takes"),
+    (lambda m: without_visual(m, visual_size=2), "visual_size is 2; expected 0, because there is"),
+    (lambda m: m["graphs"]["fusion"]["inputs"].pop(), "the fusion graph takes"),
     (tensor_change("audio", "inputs", 0, name="sound"), "the audio graph takes sound, text"),
     (tensor_change("fusion", "outputs", 0, name="scores"), "the fusion graph gives no logits"),
     (tensor_change("fusion", "outputs", 0, shape=["batch", 3]), "fusion.logits ends in 3 values"),
@@ -166,6 +171,35 @@ CONTRADICTIONS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (tensor_change("visual", "outputs", 0, shape=[0, 2]), r"visual.visual has the shape \[0, 2\]"),
     (lambda m: m["files"].pop(GOLDEN), "files does not list golden.safetensors"),
 ]
+
+
+def drop_modality(manifest: dict[str, Any], name: str) -> None:
+    """Take a modality's decision out of the fusion graph."""
+    fusion = manifest["graphs"]["fusion"]
+    gone = (name, f"{name}_mask")
+    fusion["inputs"] = [tensor for tensor in fusion["inputs"] if tensor["name"] not in gone]
+
+
+def without_visual(manifest: dict[str, Any], visual_size: int = 0) -> None:
+    drop_modality(manifest, "visual")
+    del manifest["graphs"]["visual"]
+    manifest["visual_size"] = visual_size
+
+
+def test_a_bundle_need_not_have_every_graph(bundle_path: Path) -> None:
+    assert Bundle.load(bundle_path).manifest.modalities == ("audio", "visual", "text")
+    rewrite(bundle_path, without_visual)
+    (bundle_path / "visual.onnx").unlink()
+    manifest = Bundle.load(bundle_path).manifest
+    assert manifest.modalities == ("audio", "text")
+    assert "visual" not in manifest.graphs
+
+
+def test_text_may_guide_without_a_decision(bundle_path: Path) -> None:
+    rewrite(bundle_path, lambda manifest: drop_modality(manifest, "text"))
+    manifest = Bundle.load(bundle_path).manifest
+    assert manifest.modalities == ("audio", "visual")
+    assert "text" in manifest.graphs
 
 
 @pytest.mark.parametrize(("change", "message"), CONTRADICTIONS)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from mer_edge.result import ModalitySay
 from mer_edge.result_table import print_result
 from tests.mer_edge.test_pictures import RESULT
 
@@ -38,6 +39,13 @@ def test_markup_in_names_is_only_text() -> None:
     text = printed(replace(RESULT, source="[red]clip[/red].mp4", notes=["[/]"], text=None))
     assert "[red]clip[/red].mp4" in text
     assert "note: [/]" in text
+
+
+def test_what_is_not_used_is_not_called_absent() -> None:
+    unused = ModalitySay(present=True, weight=0.0, probabilities=None, used=False)
+    result = replace(RESULT, modalities={**RESULT.modalities, "visual": unused})
+    weight = next(line for line in printed(result).splitlines() if "weight" in line)
+    assert weight.split() == ["weight", "0.600", "not", "used", "0.400"]
 
 
 def test_no_decision() -> None:

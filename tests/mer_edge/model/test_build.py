@@ -119,7 +119,7 @@ def test_a_run_that_does_not_fit_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(MerEdgeError, match="the sizes of the network differ"):
         build_model(other, vggish=tmp_path / "run")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MerEdgeError, match="model.safetensors: no such file"):
+    with pytest.raises(MerEdgeError, match=r"model\.safetensors: no such file"):
         build_model(TINY, vggish=tmp_path / "empty")
 
 
