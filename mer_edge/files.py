@@ -13,9 +13,14 @@ from pathlib import Path
 from mer_edge.errors import MerEdgeError
 
 
+NOTHING_KEPT = "nothing was kept; free some space or choose another --out"
+
+
 @contextmanager
-def disk_errors(target: Path, doing: str) -> Iterator[None]:
+def disk_errors(target: Path, doing: str, advice: str = NOTHING_KEPT) -> Iterator[None]:
     """Turn a full disk, a missing permission and the like into one clear error.
+
+    ``advice`` ends the message of a full disk: what is left, and what to do.
 
     Libraries that write for us do not all raise ``OSError`` (safetensors, for one, has its own
     class and only the text of the system's message), so a full disk is also told by its text.
@@ -29,8 +34,7 @@ def disk_errors(target: Path, doing: str) -> Iterator[None]:
         if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
             free = shutil.disk_usage(existing_parent(target)).free / 1e6
             raise MerEdgeError(
-                f"{target}: the disk is full while {doing} ({free:.1f} MB free); "
-                "nothing was kept; free some space or choose another --out"
+                f"{target}: the disk is full while {doing} ({free:.1f} MB free); {advice}"
             ) from error
         if isinstance(error, OSError):
             raise MerEdgeError(f"{target}: cannot write while {doing}: {error.strerror}") from error
@@ -46,15 +50,19 @@ def existing_parent(path: Path) -> Path:
 
 
 @contextmanager
-def new_directory(target: Path, doing: str, *, overwrite: bool = False) -> Iterator[Path]:
+def new_directory(
+    target: Path, doing: str, *, overwrite: bool = False, advice: str = NOTHING_KEPT
+) -> Iterator[Path]:
     """Yield a temporary sibling of ``target`` that becomes ``target`` when the block succeeds.
+
+    ``advice``: see :func:`disk_errors`.
 
     Raises:
         MerEdgeError: ``target`` exists and is not to be overwritten, or the disk says no.
     """
     if target.exists() and not overwrite:
         raise MerEdgeError(f"{target} exists already; name another --out or remove it first")
-    with disk_errors(target, doing):
+    with disk_errors(target, doing, advice):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(
             tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)

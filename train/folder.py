@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 BEST = "best"
 LAST = "last"
 CURVES = "tensorboard"
+STILL_THERE = "what was saved before is still there; free some space and go on with --resume"
 
 
 def check_out(out: Path, overwrite: bool) -> None:
@@ -106,7 +107,9 @@ class RunKeeper:
         self.note(standing)
         standing.report = asdict(self.report)
         scaler = self.training.accelerator.scaler
-        with new_directory(self.out / LAST, "saving the state", overwrite=True) as temporary:
+        with new_directory(
+            self.out / LAST, "saving the state", overwrite=True, advice=STILL_THERE
+        ) as temporary:
             write_state(
                 temporary,
                 standing,

@@ -41,7 +41,9 @@ def make_optimizer(learner: Learner, options: TrainOptions) -> torch.optim.Adam:
         {"params": [p for p in learning if p not in slow], "lr": options.learning_rate},
         {"params": [p for p in learning if p in slow], "lr": options.backbone_learning_rate},
     ]
-    optimizer = torch.optim.Adam([group for group in groups if group["params"]])
+    # Fused: one pass over the parameters instead of a dozen; most of a small batch's step
+    # would otherwise be Adam on BERT's embeddings.
+    optimizer = torch.optim.Adam([group for group in groups if group["params"]], fused=True)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer

@@ -138,6 +138,7 @@ MACHINE_OPTIONS = ("workers", "loaders", "cache")
 PRESET_OPTIONS = {
     "paper": TrainOptions(preset="paper"),
     "edge": TrainOptions(preset="edge"),
+    "small": TrainOptions(preset="small"),
     # The paper's step is for pre-trained encoders; weights from scratch want a larger one.
     # Its layers are too small to share: two threads wait for each other longer than they work.
     "tiny": TrainOptions(

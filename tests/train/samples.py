@@ -51,13 +51,22 @@ def prepared_clip(
     return PreparedClip(clip, pictures, crops_present)
 
 
+def labelled_clip(
+    folder: Path, number: int, prepared: PreparedClip, input_ids: np.ndarray
+) -> LabelledClip:
+    """A stored clip, happy if its number is odd."""
+    file = folder / f"{number}.safetensors"
+    if not file.exists():
+        store_clip(prepared, file)
+    return LabelledClip(file, input_ids, np.array([number % 2 == 0, number % 2 == 1]))
+
+
 def labelled_clips(folder: Path, count: int, seed: int = 0) -> list[LabelledClip]:
     """``count`` noise clips of 1 to 3 segments, every other one happy."""
     rng = np.random.default_rng(seed)
-    clips = []
-    for i in range(count):
-        file = folder / f"{i}.safetensors"
-        store_clip(prepared_clip(rng, segments=1 + i % 3), file)
-        ids = rng.integers(5, 40, 3 + i % 4)
-        clips.append(LabelledClip(file, ids, np.array([i % 2 == 0, i % 2 == 1])))
-    return clips
+    return [
+        labelled_clip(
+            folder, i, prepared_clip(rng, segments=1 + i % 3), rng.integers(5, 40, 3 + i % 4)
+        )
+        for i in range(count)
+    ]
