@@ -68,12 +68,12 @@ def open_media(
         check_frame_rate(frame_rate_hz)
     if path.is_dir():
         media = _open_directory(path, frame_rate_hz, frames, sound)
-    elif frame_rate_hz is not None:
+    elif frame_rate_hz is not None and path.is_file():
         raise MerEdgeError(
             f"{path}: found a frame rate of {frame_rate_hz:g} Hz for a file; expected it only for "
             "a directory of frames, a file has its own; leave --frame-rate out"
         )
-    elif frames or sound:
+    elif (frames or sound) and path.is_file():
         raise MerEdgeError(
             f"{path}: found a file where '{frames or sound}' was to be taken from a directory; "
             "expected a directory of frames; name the directory, or leave frames and sound out"

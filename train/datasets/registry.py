@@ -13,6 +13,8 @@ from train.datasets.sample import Sample
 
 DATASETS = {
     "manifest": "train.datasets.manifest",
+    "iemocap": "train.datasets.iemocap",
+    "mosei": "train.datasets.mosei",
 }
 """Per name the module whose ``open_dataset(path, options)`` reads the data set's own layout."""
 
