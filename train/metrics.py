@@ -39,7 +39,8 @@ class Counts:
     def accuracy(self) -> NDArray[np.float64]:
         """(TP + TN) / (P + N)"""
         right = self.true_positives + self.true_negatives
-        return right / (self.positives + self.negatives)
+        shares: NDArray[np.float64] = right / (self.positives + self.negatives)
+        return shares
 
     def weighted_accuracy(self) -> NDArray[np.float64]:
         """(TP * N / P + TN) / (2 N): the mean of the two recalls.
@@ -51,8 +52,8 @@ class Counts:
         recalls = self.true_positives / np.maximum(positives, 1) + (
             self.true_negatives / np.maximum(negatives, 1)
         )
-        sides = np.sign(positives) + np.sign(negatives)
-        return recalls / sides
+        mean: NDArray[np.float64] = recalls / (np.sign(positives) + np.sign(negatives))
+        return mean
 
     def f1(self) -> NDArray[np.float64]:
         """2 TP / (2 TP + FP + FN); 0 where nothing is positive and nothing was found."""

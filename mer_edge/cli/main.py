@@ -28,6 +28,10 @@ class Command:
 COMMANDS = {
     "demo": Command("mer_edge.cli.demo", "generate clips, train, export, infer: the whole path"),
     "train": Command("train.command", "train a model on a folder of labelled clips"),
+    "evaluate": Command(
+        "train.evaluate_command", "what runs and bundles are worth on labelled clips"
+    ),
+    "ablate": Command("train.ablate_command", "train variants over seeds and compare them"),
     "export": Command("export.command", "turn a trained run into a bundle of ONNX graphs"),
     "infer": Command("runtime.command", "recognise emotions in files with a bundle"),
     "doctor": Command("mer_edge.cli.doctor", "what this machine has and what is missing for what"),
