@@ -122,8 +122,8 @@ class MerModel(nn.Module):
     def set_gradient_checkpointing(self, on: bool) -> None:
         """Keep only the inputs of BERT's layers and the backbones' groups for the backward pass.
 
-        What is inside them is computed once more then: less memory, about a third more time, the
-        same loss, gradients and BatchNorm statistics.
+        What is inside them is computed once more then: memory is bought with time; the loss, the
+        gradients and BatchNorm's statistics stay the same.
         """
         if self.text_encoder is not None:
             self.text_encoder.set_gradient_checkpointing(on)
