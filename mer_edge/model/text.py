@@ -56,6 +56,8 @@ class TextEncoder(nn.Module):
             # Newer releases of transformers prefer another name; the older ones only know this.
             warnings.simplefilter("ignore", FutureWarning)
             if on:
+                # An encoder has no use for a cache, and transformers warns of one here.
+                self.bert.config.use_cache = False
                 self.bert.gradient_checkpointing_enable({"use_reentrant": False})
             else:
                 self.bert.gradient_checkpointing_disable()
