@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
 from train.datasets.registry import DatasetOptions
 
+_LFS_POINTER = b"version https://git-lfs"
 _NAMED = 3
 """How many of many a note names."""
 
@@ -67,6 +69,28 @@ def find_below(path: Path, name: str, depth: int) -> Path | None:
     return next(
         (folder / name for folder in subfolders(path, depth) if (folder / name).exists()), None
     )
+
+
+def files_below(path: Path, depth: int) -> Iterator[Path]:
+    """The files of :func:`subfolders`, in its order, by name in each, without hidden ones."""
+    for folder in subfolders(path, depth):
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file())
+        yield from (folder / name for name in names if name[0] != ".")
+
+
+def refuse_lfs_pointer(path: Path) -> None:
+    """Refuse a file that only says where its content is.
+
+    Raises:
+        MerEdgeError: it is a pointer of Git LFS.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise MerEdgeError(
+                f"{path}: found a pointer of Git LFS; expected the clip itself; run git lfs pull "
+                "where you cloned the data set"
+            )
 
 
 def some_of(names: Sequence[str]) -> str:

@@ -15,6 +15,9 @@ DATASETS = {
     "manifest": "train.datasets.manifest",
     "iemocap": "train.datasets.iemocap",
     "mosei": "train.datasets.mosei",
+    "meld": "train.datasets.meld",
+    "crema-d": "train.datasets.crema_d",
+    "ravdess": "train.datasets.ravdess",
 }
 """Per name the module whose ``open_dataset(path, options)`` reads the data set's own layout."""
 
