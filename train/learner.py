@@ -87,15 +87,6 @@ class Learner(nn.Module):
 
     def _modality_loss(self, decisions: Tensor, batch: LabelledBatch) -> Tensor:
         """Mean loss (B,) of the decisions (B, 3, labels) of the modalities that a clip has."""
-        present = modalities_present(batch.inputs, self.model.config.modalities)
+        present = self.model.present(batch.inputs)
         loss = self._loss(decisions, batch.targets[:, None].expand_as(decisions))
         return (loss * present).sum(1) / present.sum(1).clamp(min=1)
-
-
-def modalities_present(inputs: ModelBatch, used: tuple[str, ...]) -> Tensor:
-    """Which of audio, visual and text a clip has and the model decides by; (B, 3) bool."""
-    there = torch.stack(
-        [inputs.audio_mask.any(1), inputs.visual_mask.any(1), inputs.text_mask], dim=1
-    )
-    wanted = [modality in used for modality in ("audio", "visual", "text")]
-    return there & torch.tensor(wanted, device=there.device)

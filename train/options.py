@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.model.config import PRESETS, VARIANTS
+from mer_edge.model.config import PRESETS, VARIANTS, ModelConfig, with_variant
 from train.datasets.registry import DatasetOptions
 from train.distill_settings import DistillSettings
 
@@ -175,4 +175,37 @@ def describe(options: TrainOptions) -> str:
         f"{' falling to 0' if options.linear_decay else ''}, batches of "
         f"{options.batch_size}, at most {options.epochs} epochs, seed {options.seed}, "
         f"on {options.device}"
+    )
+
+
+def model_config(options: TrainOptions) -> ModelConfig:
+    """The preset as the variant, with what the options change of it.
+
+    Raises:
+        MerEdgeError: the changes make no network.
+    """
+    config = with_variant(PRESETS[options.preset], options.variant)
+    changes = {
+        name: getattr(options, name)
+        for name in ("sem_attention", "audio_sem_positions", "visual_sem_positions", "cross_modal")
+        if getattr(options, name) is not None
+    }
+    return replace(config, **changes)
+
+
+def without_unused_weights(options: TrainOptions) -> TrainOptions:
+    """The options without the weights of encoders that the variant does not have.
+
+    For runs that share their options: one that asked for such weights itself is refused. Options
+    that make no network stay as they are, for the run to say so.
+    """
+    try:
+        config = model_config(options)
+    except MerEdgeError:
+        return options
+    return replace(
+        options,
+        bert=options.bert if config.uses_text else None,
+        vggish=options.vggish if config.has_audio else None,
+        resnet=options.resnet if config.has_visual else None,
     )

@@ -12,11 +12,10 @@ import torch
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.build import build_model
 from mer_edge.model.checkpoint import load_checkpoint
-from mer_edge.model.config import PRESETS, ModelConfig, with_variant
 from mer_edge.model.mer import MerModel
 from mer_edge.text.tokenizer import TextTokenizer
 from train.datasets.tokenizer import build_tokenizer
-from train.options import TrainOptions
+from train.options import TrainOptions, model_config
 
 
 def check_device(device: str) -> None:
@@ -63,7 +62,7 @@ def make_model(
     Raises:
         MerEdgeError: a file of weights is missing or does not fit.
     """
-    config = replace(make_config(options), labels=labels)
+    config = replace(model_config(options), labels=labels)
     own_tokenizer = ""
     if options.bert is None:
         own_tokenizer = build_tokenizer(sentences, config.text.vocab_size)
@@ -74,21 +73,6 @@ def make_model(
     )
     model.set_gradient_checkpointing(options.gradient_checkpointing)
     return model.to(options.device), loaded_tokenizer or own_tokenizer
-
-
-def make_config(options: TrainOptions) -> ModelConfig:
-    """The preset as the variant, with what the options change of it.
-
-    Raises:
-        MerEdgeError: the changes make no network.
-    """
-    config = with_variant(PRESETS[options.preset], options.variant)
-    changes = {
-        name: getattr(options, name)
-        for name in ("sem_attention", "audio_sem_positions", "visual_sem_positions", "cross_modal")
-        if getattr(options, name) is not None
-    }
-    return replace(config, **changes)
 
 
 def load_teacher(
@@ -114,6 +98,6 @@ def load_teacher(
 def notice_of(options: TrainOptions) -> str:
     """The run's own notice, and what must be known of a text encoder without pre-training."""
     notices = [options.notice] if options.notice else []
-    if options.bert is None and make_config(options).uses_text:
+    if options.bert is None and model_config(options).uses_text:
         notices.append("The text encoder has learned from the training sentences alone.")
     return " ".join(notices)

@@ -13,7 +13,7 @@ import msgspec
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.config import VARIANTS
-from train.options import TrainOptions
+from train.options import TrainOptions, without_unused_weights
 
 NOT_VARIED = (
     "preset",
@@ -59,12 +59,13 @@ class Cell:
     """Of the options that all cells share."""
 
     def options(self, base: TrainOptions, seed: int) -> TrainOptions:
-        """The options of the run with this seed.
+        """The options of the run with this seed; weights for encoders it has not got are left out.
 
         Raises:
             MerEdgeError: a value is out of its range.
         """
-        return replace(base, variant=self.variant, seed=seed, **self.changes)
+        changed = replace(base, variant=self.variant, seed=seed, **self.changes)
+        return without_unused_weights(changed)
 
 
 def parse_vary(text: str) -> Vary:
