@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,9 @@ def _sweep(args: argparse.Namespace) -> Sweep:
     base = training_options(args)
     seeds = parse_seeds(args.seeds)
     for cell in cells:
-        cell.options(base, seeds[0])  # a value out of its range is told before anything is trained
+        # A value out of its range is told before anything is trained; a combination that makes
+        # no network only when its turn comes, for the others of the grid may be fine.
+        replace(base, variant=cell.variant, **cell.changes)
     reference = reference_of(cells, args.reference)
     return Sweep(args.data, args.out, base, cells, seeds, reference, args.note)
 

@@ -7,19 +7,24 @@ import pytest
 
 
 class Trained(NamedTuple):
-    """The demo's data, run and bundle."""
+    """The demo's data, run and bundle, and a place for prepared clips."""
 
     data: Path
     run: Path
     bundle: Path
+    store: Path
 
 
 @pytest.fixture(scope="session")
-def trained(finished_demo: tuple[Path, subprocess.CompletedProcess[str]]) -> Trained:
-    """Read only, but for the prepared clips beside the data."""
+def trained(
+    finished_demo: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trained:
+    """Read only, but for the prepared clips."""
     folder, process = finished_demo
     assert process.returncode == 0, process.stderr
-    return Trained(folder / "data", folder / "run", folder / "bundle")
+    store = tmp_path_factory.mktemp("prepared")
+    return Trained(folder / "data", folder / "run", folder / "bundle", store)
 
 
 @pytest.fixture

@@ -26,7 +26,10 @@ LABELS = ("angry", "happy", "neutral", "sad")
 @pytest.fixture(scope="module")
 def clips(trained):
     splits = ["train", "valid", "test"]
-    return open_data(trained.data, DatasetOptions(), LABELS, splits, Silent(), workers=1).splits
+    data = open_data(
+        trained.data, DatasetOptions(), LABELS, splits, Silent(), store=trained.store, workers=1
+    )
+    return data.splits
 
 
 def test_a_run_and_its_bundle_say_the_same_of_the_same_clips(trained, clips):
@@ -47,7 +50,7 @@ def test_a_run_and_its_bundle_say_the_same_of_the_same_clips(trained, clips):
 
 
 def test_figures_equal_those_of_the_training_report(trained):
-    evaluation, _ = evaluate(Request((trained.run,), bootstrap=QUICK))
+    evaluation, _ = evaluate(Request((trained.run,), bootstrap=QUICK, store=trained.store))
     report = json.loads((trained.run / "report.json").read_text())
     (subject,) = evaluation.subjects
     assert subject.headline["f1"] == pytest.approx(report["test"]["tuned"]["f1"], abs=1e-12)
@@ -62,6 +65,7 @@ def test_everything_at_once_as_a_user_types_it(trained, tmp_path, capsys):
     out = tmp_path / "found"
     subjects = [str(trained.run), str(trained.bundle)]
     options = ["--split", "train", "--temperature", "--resamples", "100", "--out", str(out)]
+    options += ["--cache", str(trained.store)]
     assert main(["evaluate", *subjects, *options]) == 0
     shown = capsys.readouterr().out
     assert "Avg F1" in shown
@@ -114,7 +118,7 @@ def test_features_are_means_over_the_segments_that_are_there(trained, clips):
 def test_other_data_is_told(trained, manifest_of):
     data = manifest_of(lambda line: None if line["split"] == "train" else line)
     evaluation, _ = evaluate(
-        Request((trained.bundle,), data=data, bootstrap=QUICK, store=trained.data / ".prepared")
+        Request((trained.bundle,), data=data, bootstrap=QUICK, store=trained.store)
     )
     assert "trained on other data" in evaluation.subjects[0].notes[0]
 
@@ -139,7 +143,9 @@ def never(split):
 def test_data_that_does_not_fit_is_refused(trained, manifest_of, change, request_of, message):
     data = manifest_of(change)
     with pytest.raises(MerEdgeError, match=message):
-        evaluate(Request((trained.run,), data=data, bootstrap=QUICK, **request_of))
+        evaluate(
+            Request((trained.run,), data=data, bootstrap=QUICK, store=trained.store, **request_of)
+        )
 
 
 def test_subjects_that_do_not_fit_are_refused(trained, tmp_path):
@@ -155,7 +161,7 @@ def test_subjects_that_do_not_fit_are_refused(trained, tmp_path):
     manifest["labels"][0] = "bored"
     (other / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(MerEdgeError, match="knows the labels bored, happy, neutral, sad and"):
-        evaluate(Request((trained.run, other), bootstrap=QUICK))
+        evaluate(Request((trained.run, other), bootstrap=QUICK, store=trained.store))
 
 
 def test_a_run_without_an_epoch_says_so(trained, tmp_path):
