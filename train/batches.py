@@ -148,7 +148,7 @@ def load_example(
     clip: LabelledClip, drawing: Drawing | None, rng: np.random.Generator | None
 ) -> Example:
     """Read one clip; with ``drawing`` and ``rng`` as training sees it, else as inference does."""
-    stored = read_clip(clip.file)
+    stored = read_clip(clip.stored)
     frames = draw_frames(stored.crops_present, rng)
     example = Example(
         input_ids=clip.input_ids,

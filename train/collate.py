@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from mer_edge.model.batch import ModelBatch
 from mer_edge.segments import FACE_SIZE_PX, SEGMENT_SAMPLES
+from train.prepared import ClipRef
 
 NO_IDS = np.zeros(0, np.int64)
 
@@ -21,7 +21,7 @@ NO_IDS = np.zeros(0, np.int64)
 class LabelledClip:
     """A clip of a split: where it is prepared, its words as numbers, its truth."""
 
-    file: Path
+    stored: ClipRef
     input_ids: NDArray[np.int64]
     """shape = (L,); empty without text."""
     targets: NDArray[np.bool_]

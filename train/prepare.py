@@ -1,7 +1,4 @@
-"""Make every clip of a data set, in parallel processes, each only once.
-
-This module stays free of torch: its processes start in a second.
-"""
+"""Make every clip of a data set, in parallel processes, each only once."""
 
 from __future__ import annotations
 
@@ -10,30 +7,31 @@ import json
 import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-from mer_edge.clips import ClipOptions, prepare_clips
 from mer_edge.errors import MerEdgeError
-from mer_edge.faces.mtcnn import MtcnnDetector
-from mer_edge.text.source import TextOptions
 from train.datasets.sample import Sample
-from train.prepared import store_clip
+from train.prepare_worker import Job, make_clip, one_thread, shared_detector, start_worker
+from train.prepared import ClipRef
 from train.progress import Progress
+from train.store import open_store, writing
+from train.stored_clip import StoredClip
 
-FORMAT = 2
-"""Part of every cache key: raised when the stored form or the way clips are made changes."""
+FORMAT = 3
+"""Part of every key: raised when the stored form or the way clips are made changes."""
+JOBS_AHEAD = 4
+"""Clips per process that are given out or wait to be written: bounds the memory."""
 
 
 @dataclass(frozen=True)
 class ReadySample:
-    """A labelled clip and the file that holds it prepared."""
+    """A labelled clip and where it is prepared."""
 
     sample: Sample
-    file: Path
+    stored: ClipRef
 
 
 @dataclass(frozen=True)
@@ -46,58 +44,55 @@ class Skipped:
 
 def prepare_samples(
     samples: Sequence[Sample],
-    cache: Path,
+    store: Path,
     crops_per_segment: int,
     workers: int | None,
     progress: Progress,
 ) -> tuple[list[ReadySample], list[Skipped]]:
-    """Prepare every sample that the cache does not hold yet; both lists keep the samples' order.
+    """Prepare every sample that the store does not hold yet; both lists keep the samples' order.
 
-    A clip that cannot be made is reported through ``progress.note`` and skipped.
+    A clip that cannot be made is reported through ``progress.note`` and skipped. After a kill
+    what was written stays; the shard in work is made again.
+
+    Args:
+        workers: processes; None: one per processor, at most one per 8 clips.
 
     Raises:
-        MerEdgeError: the cache cannot be written, or no process survives (memory).
+        MerEdgeError: the store cannot be read or written, or no process survives (memory).
     """
-    jobs = [
-        _Job(sample, cache_file(sample, cache, crops_per_segment), crops_per_segment)
-        for sample in samples
-    ]
-    missing = [job for job in dict.fromkeys(jobs) if not job.file.exists()]
-    total, done = len(jobs), len(jobs) - len(missing)
-    progress.step("prepare", done, total)
-    reasons: dict[_Job, str] = {}
-    for job, reason in _run(missing, workers):
-        done += 1
-        progress.step("prepare", done, total, job.sample.id)
-        if reason is not None:
-            reasons[job] = reason
-            progress.note(f"skipped {reason}", warning=True)
-    ready = [
-        ReadySample(sample, job.file)
-        for sample, job in zip(samples, jobs, strict=True)
-        if job not in reasons
-    ]
-    skipped = [Skipped(str(job.sample.media), reasons[job]) for job in jobs if job in reasons]
+    jobs = [Job(clip_key(s, crops_per_segment), s, crops_per_segment) for s in samples]
+    refs = open_store(store)
+    reasons: dict[str, str] = {}
+    if any(job.key not in refs for job in jobs):
+        with writing(store, progress) as writer:
+            refs = open_store(store)  # another process may have been at it
+            missing = {job.key: job for job in jobs if job.key not in refs}
+            done, total = len(jobs) - len(missing), len(jobs)
+            progress.step("prepare", done, total)
+            for job, made in _run(list(missing.values()), workers):
+                done += 1
+                progress.step("prepare", done, total, job.sample.id)
+                if isinstance(made, StoredClip):
+                    writer.add(job.key, made)
+                else:
+                    reasons[job.key] = made
+                    progress.note(f"skipped {made}", warning=True)
+        refs = open_store(store)
+    else:
+        progress.step("prepare", len(jobs), len(jobs))
+    ready = [ReadySample(job.sample, refs[job.key]) for job in jobs if job.key not in reasons]
+    skipped = [Skipped(str(j.sample.media), reasons[j.key]) for j in jobs if j.key in reasons]
     return ready, skipped
 
 
-def cache_file(sample: Sample, cache: Path, crops_per_segment: int) -> Path:
-    """Where the prepared form of ``sample`` is kept: changes with the file and the options."""
+def clip_key(sample: Sample, crops_per_segment: int) -> str:
+    """What the prepared form of ``sample`` is kept under: changes with the file and the options."""
     part = (sample.start_s, sample.end_s, sample.frame_rate_hz, sample.frames, sample.sound)
     aligned = sample.faces_aligned
     key = json.dumps(
         [FORMAT, crops_per_segment, *part, aligned, *map(list, _identity(sample.media))]
     )
-    return (
-        cache / f"{sample.media.stem}-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
-    )
-
-
-@dataclass(frozen=True)
-class _Job:
-    sample: Sample
-    file: Path
-    crops_per_segment: int
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _identity(media: Path) -> Iterator[tuple[str, int, int]]:
@@ -112,73 +107,63 @@ def _identity(media: Path) -> Iterator[tuple[str, int, int]]:
             yield str(file), -1, -1  # preparing it will say what is wrong
 
 
-def _run(jobs: Sequence[_Job], workers: int | None) -> Iterator[tuple[_Job, str | None]]:
+def _run(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, StoredClip | str]]:
+    """Make the clips, the longest first, so that at the end no process works on one alone."""
     if not jobs:
         return
-    _detector(0)  # what it lacks is said here, once, and not by every process
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
-    count = workers or min(processors or 1, -(-len(jobs) // 8))
+    jobs = sorted(jobs, key=_size, reverse=True)
+    count = workers or min(_processors(), -(-len(jobs) // 8))
     if count == 1:
-        for job in jobs:
-            yield job, _prepare(job, 0)
+        with one_thread():
+            shared_detector()  # what it lacks is said here, once, and not of every clip
+            for job in jobs:
+                yield job, make_clip(job)
         return
     pool = ProcessPoolExecutor(
-        count, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread
+        count, mp_context=multiprocessing.get_context("spawn"), initializer=start_worker
     )
     try:
-        futures = {pool.submit(_prepare, job, 1): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        yield from _spread(pool, jobs, count * JOBS_AHEAD)
     except BrokenProcessPool as error:
         raise MerEdgeError(
             "a process that prepared clips was ended from outside, probably for want of memory; "
-            "train again with fewer --workers (what is prepared is kept)"
+            "run again with fewer --workers (what is prepared is kept)"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _prepare(job: _Job, threads: int) -> str | None:
-    """Make and store one clip; returns why it cannot be made."""
-    # The manifest alone says what the text is, not a file beside the clip.
+def _spread(
+    pool: ProcessPoolExecutor, jobs: Sequence[Job], ahead: int
+) -> Iterator[tuple[Job, StoredClip | str]]:
+    waiting = iter(jobs)
+    running: dict[Future[StoredClip | str], Job] = {}
+    for job in waiting:
+        running[pool.submit(make_clip, job)] = job
+        if len(running) == ahead:
+            break
+    shared_detector()  # while the processes start: what it lacks is said once
+    while running:
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            done, made = running.pop(future), future.result()
+            following = next(waiting, None)
+            if following is not None:
+                running[pool.submit(make_clip, following)] = following
+            yield done, made
+
+
+def _size(job: Job) -> float:
+    """Long clips have large ones; of a data set all are files, or all parts of files."""
     sample = job.sample
-    options = ClipOptions(
-        text=TextOptions(text=sample.text, no_text=sample.text is None),
-        start_s=sample.start_s,
-        end_s=sample.end_s,
-        frame_rate_hz=sample.frame_rate_hz,
-        frames=sample.frames,
-        sound=sample.sound,
-        faces_aligned=sample.faces_aligned,
-    )
+    if sample.end_s is not None:
+        return sample.end_s - (sample.start_s or 0.0)
     try:
-        clips = prepare_clips(
-            sample.media,
-            options,
-            crops_per_segment=job.crops_per_segment,
-            detector=_detector(threads),
-        )
-        first = next(clips, None)
-        another = next(clips, None)
-    except MerEdgeError as error:
-        return str(error)
-    if first is None or another is not None:
-        return (
-            f"{sample.media}: {'no' if first is None else 'more than one'} utterance; expected one "
-            f"of at most {options.window_s:g} s a line of the manifest; cut the file"
-        )
-    store_clip(first, job.file)
-    return None
+        return sample.media.stat().st_size
+    except OSError:
+        return 0.0
 
 
-@lru_cache(maxsize=1)
-def _detector(threads: int) -> MtcnnDetector:
-    return MtcnnDetector(threads)
-
-
-def _one_thread() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)  # one process per processor already
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

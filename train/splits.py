@@ -53,7 +53,7 @@ def label_splits(
     for item in ready:
         text = item.sample.text
         clip = LabelledClip(
-            item.file,
+            item.stored,
             tokenized(text, tokenizer),
             target(item.sample, labels),
             None if teacher_tokenizer is None else tokenized(text, teacher_tokenizer),

@@ -47,6 +47,23 @@ class DecodeCount:
             )
 
 
+_threads = 0
+
+
+def set_decode_threads(count: int) -> None:
+    """How many threads decode a stream in this process from now on; 0: one per core.
+
+    What is decoded is the same. As ``cv2.setNumThreads`` for who runs a process per core.
+    """
+    global _threads
+    _threads = count
+
+
+def decode_threads() -> int:
+    """What :func:`set_decode_threads` has set."""
+    return _threads
+
+
 def decode_stream(path: Path, index: int, count: DecodeCount) -> Generator[Any, None, None]:
     """Yield the frames of stream ``index`` in the order of presentation, ``count`` kept current.
 
@@ -56,6 +73,7 @@ def decode_stream(path: Path, index: int, count: DecodeCount) -> Generator[Any, 
     with open_container(path) as container:
         stream = container.streams[index]
         stream.thread_type = "AUTO"
+        stream.thread_count = _threads
         for packet in _packets(container, stream):
             count.packets += bool(packet.size)
             for frame in _decode_packet(packet, count):

@@ -25,7 +25,7 @@ def segment_waveform(samples: NDArray[np.float32], segments: int) -> NDArray[np.
     length = min(wanted, len(samples))
     padded[:length] = samples[:length]
     starts = np.lib.stride_tricks.sliding_window_view(padded, SEGMENT_SAMPLES)
-    return np.ascontiguousarray(starts[::SEGMENT_HOP_SAMPLES])
+    return starts[::SEGMENT_HOP_SAMPLES].copy()
 
 
 def covered_segments(covered: NDArray[np.bool_], segments: int) -> NDArray[np.bool_]:

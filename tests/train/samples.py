@@ -6,9 +6,11 @@ import numpy as np
 
 from mer_edge.clip import Clip
 from mer_edge.clips import PreparedClip
+from mer_edge.media.segmenting import segment_waveform
 from mer_edge.model.config import AudioSizes, ModelConfig, TextSizes, VisualSizes
 from train.collate import LabelledClip
-from train.prepared import store_clip
+from train.prepared import ClipRef, write_shard
+from train.stored_clip import encode_clip
 
 LABELS = ("angry", "happy")
 CONFIG = ModelConfig(
@@ -37,8 +39,11 @@ def prepared_clip(
     squares = rng.integers(1, 256, (*shape, 7, 7, 3), np.uint8)
     pictures = squares.repeat(32, axis=2).repeat(32, axis=3)
     pictures[~crops_present] = 0
-    waveform = rng.uniform(-0.5, 0.5, (segments, 15600)).astype(np.float32)
-    waveform[~audio_present] = 0
+    noise = rng.uniform(-0.5, 0.5, (segments, 15600)).astype(np.float32)
+    signal = np.concatenate([noise[:, :15360].ravel(), noise[-1, 15360:]])
+    for segment in np.flatnonzero(~audio_present):
+        signal[segment * 15360 : segment * 15360 + 15600] = 0
+    waveform = segment_waveform(signal, segments)
     clip = Clip(
         text=None,
         waveform=waveform,
@@ -55,10 +60,10 @@ def labelled_clip(
     folder: Path, number: int, prepared: PreparedClip, input_ids: np.ndarray
 ) -> LabelledClip:
     """A stored clip, happy if its number is odd."""
-    file = folder / f"{number}.safetensors"
+    file = folder / f"{number}.parquet"
     if not file.exists():
-        store_clip(prepared, file)
-    return LabelledClip(file, input_ids, np.array([number % 2 == 0, number % 2 == 1]))
+        write_shard(file, [(str(number), encode_clip(prepared))])
+    return LabelledClip(ClipRef(file, 0), input_ids, np.array([number % 2 == 0, number % 2 == 1]))
 
 
 def labelled_clips(folder: Path, count: int, seed: int = 0) -> list[LabelledClip]:

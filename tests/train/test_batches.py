@@ -140,7 +140,7 @@ def test_validation_keeps_the_order_and_draws_nothing(tmp_path):
 
 def test_a_failure_while_loading_reaches_the_caller(tmp_path):
     clips = labelled_clips(tmp_path, 3)
-    clips[2].file.unlink()
+    clips[2].stored.file.unlink()
     with pytest.raises(Exception, match="cannot be read"):
         list(Loader(clips, 2).in_order())
 

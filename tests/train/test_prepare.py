@@ -2,6 +2,7 @@
 
 import os
 import wave
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from mer_edge.clips import load_clips
 from mer_edge.errors import MerEdgeError
 from train.datasets.manifest import read_manifest
 from train.datasets.sample import Sample
-from train.prepare import cache_file, prepare_samples
+from train.prepare import ReadySample, clip_key, prepare_samples
 from train.prepared import read_clip
 from train.progress import Silent
 
@@ -42,7 +43,7 @@ def write_silence(path: Path, seconds: float) -> None:
 def test_a_prepared_clip_is_what_inference_makes(drawn_data, tmp_path):
     sample = read_manifest(drawn_data)[0]
     (ready,), skipped = prepare_samples([sample], tmp_path, 3, 1, Silent())
-    stored = read_clip(ready.file)
+    stored = read_clip(ready.stored)
     (clip,) = load_clips(sample.media)
     assert not skipped
     assert np.array_equal(stored.waveform, clip.waveform)
@@ -52,19 +53,36 @@ def test_a_prepared_clip_is_what_inference_makes(drawn_data, tmp_path):
     assert np.array_equal(stored.faces(np.ones(clip.segments, np.int64)), clip.faces)
 
 
-def test_processes_make_the_same_bytes_and_nothing_is_made_twice(drawn_data, tmp_path):
+def test_processes_make_the_same_bits_and_nothing_is_made_twice(drawn_data, tmp_path):
     samples = read_manifest(drawn_data)[:3]
     alone, _ = prepare_samples(samples, tmp_path / "one", 1, 1, Silent())
     spread, _ = prepare_samples(samples, tmp_path / "two", 1, 2, Silent())
     assert [r.sample for r in spread] == samples
     for one, two in zip(alone, spread, strict=True):
-        assert one.file.name == two.file.name
-        assert one.file.read_bytes() == two.file.read_bytes()
-    made = [r.file.stat().st_mtime_ns for r in alone]
+        assert bits(one) == bits(two)
+    (shard,) = (tmp_path / "one").glob("*.parquet")
+    made = shard.stat().st_mtime_ns
     notes = Notes()
     again, _ = prepare_samples(samples, tmp_path / "one", 1, 1, notes)
-    assert [r.file.stat().st_mtime_ns for r in again] == made
+    assert again == alone
+    assert shard.stat().st_mtime_ns == made
     assert notes.steps == [(3, 3)]
+
+
+def test_what_is_added_to_a_data_set_alone_is_made(drawn_data, tmp_path):
+    samples = read_manifest(drawn_data)[:3]
+    prepare_samples(samples[:2], tmp_path, 1, 1, Silent())
+    notes = Notes()
+    ready, _ = prepare_samples(samples, tmp_path, 1, 1, notes)
+    assert notes.steps == [(2, 3), (3, 3)]
+    assert [item.sample for item in ready] == samples
+    assert len({item.stored for item in ready}) == 3
+    assert len(list(tmp_path.glob("*.parquet"))) == 2
+
+
+def bits(ready: ReadySample) -> list[bytes]:
+    stored = read_clip(ready.stored)
+    return [getattr(stored, field.name).tobytes() for field in fields(stored)]
 
 
 def test_bad_files_are_told_and_the_others_go_on(tmp_path):
@@ -81,31 +99,31 @@ def test_bad_files_are_told_and_the_others_go_on(tmp_path):
     assert [Path(item.media).name for item in skipped] == ["empty.mp4", "long.wav"]
     assert "0 bytes" in skipped[0].reason
     assert "more than one utterance; expected one of at most 28.8 s" in skipped[1].reason
-    assert notes.notes == [f"skipped {item.reason}" for item in skipped]
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert sorted(notes.notes) == sorted(f"skipped {item.reason}" for item in skipped)
+    assert len(list((tmp_path / "cache").glob("*.parquet"))) == 1
 
 
 def test_the_cache_knows_a_changed_file_and_other_options(tmp_path):
     media = tmp_path / "a.wav"
     write_silence(media, 1.0)
-    first = cache_file(sample_of(media), tmp_path, 3)
-    assert cache_file(sample_of(media), tmp_path, 3) == first
-    assert cache_file(sample_of(media), tmp_path, 1) != first
+    first = clip_key(sample_of(media), 3)
+    assert clip_key(sample_of(media), 3) == first
+    assert clip_key(sample_of(media), 1) != first
     os.utime(media, ns=(1, 1))
-    touched = cache_file(sample_of(media), tmp_path, 3)
+    touched = clip_key(sample_of(media), 3)
     assert touched != first
     write_silence(media, 2.0)
     os.utime(media, ns=(1, 1))
-    assert cache_file(sample_of(media), tmp_path, 3) != touched
+    assert clip_key(sample_of(media), 3) != touched
 
 
 def test_a_directory_of_frames_is_known_by_its_files(tmp_path):
     frames = tmp_path / "frames"
     frames.mkdir()
     (frames / "0.jpg").write_bytes(b"x")
-    first = cache_file(sample_of(frames), tmp_path, 1)
+    first = clip_key(sample_of(frames), 1)
     (frames / "1.jpg").write_bytes(b"x")
-    assert cache_file(sample_of(frames), tmp_path, 1) != first
+    assert clip_key(sample_of(frames), 1) != first
 
 
 def test_a_cache_that_cannot_be_written_is_an_error_and_no_skipped_clip(tmp_path):

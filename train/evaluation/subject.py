@@ -204,7 +204,7 @@ class BundleSubject:
 
 def as_clip(item: ReadySample) -> Clip:
     """The prepared clip as the device gets it: read by the code that reads it for the model."""
-    example = load_example(LabelledClip(item.file, NO_IDS, np.zeros(0, np.bool_)), None, None)
+    example = load_example(LabelledClip(item.stored, NO_IDS, np.zeros(0, np.bool_)), None, None)
     text = item.sample.text
     return Clip(
         text=text if text and text.strip() else None,

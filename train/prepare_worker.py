@@ -1,0 +1,98 @@
+"""One clip of a data set made, in a process and a thread of its own.
+
+Light on purpose: no torch and no pyarrow, so that a process starts in a moment.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+
+from mer_edge.clips import ClipOptions, prepare_clips
+from mer_edge.errors import MerEdgeError
+from mer_edge.faces.mtcnn import MtcnnDetector
+from mer_edge.media.decode import decode_threads, set_decode_threads
+from mer_edge.text.source import TextOptions
+from train.datasets.sample import Sample
+from train.stored_clip import StoredClip, encode_clip
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip to make, and the key it is to be kept under."""
+
+    key: str
+    sample: Sample
+    crops_per_segment: int
+
+
+def make_clip(job: Job) -> StoredClip | str:
+    """The clip as it is stored, or why it cannot be made."""
+    # The data set alone says what the text is, not a file beside the clip.
+    sample = job.sample
+    options = ClipOptions(
+        text=TextOptions(text=sample.text, no_text=sample.text is None),
+        start_s=sample.start_s,
+        end_s=sample.end_s,
+        frame_rate_hz=sample.frame_rate_hz,
+        frames=sample.frames,
+        sound=sample.sound,
+        faces_aligned=sample.faces_aligned,
+    )
+    try:
+        clips = prepare_clips(
+            sample.media,
+            options,
+            crops_per_segment=job.crops_per_segment,
+            detector=shared_detector(),
+        )
+        first = next(clips, None)
+        another = next(clips, None)
+    except MerEdgeError as error:
+        return str(error)
+    if first is None or another is not None:
+        return (
+            f"{sample.media}: {'no' if first is None else 'more than one'} utterance; expected one "
+            f"of at most {options.window_s:g} s a line of the manifest; cut the file"
+        )
+    return encode_clip(first)
+
+
+@cache
+def shared_detector() -> MtcnnDetector:
+    """The process's own detector, of one thread as the device's."""
+    return MtcnnDetector(threads=1)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Make clips in one thread: a process per core is faster than threads that wait."""
+    cv2_threads, decoding = cv2.getNumThreads(), decode_threads()
+    cv2.setNumThreads(1)
+    set_decode_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(cv2_threads)
+        set_decode_threads(decoding)
+
+
+def start_worker() -> None:
+    """Set a process up for :func:`make_clip`; it ends when the one that started it is gone."""
+    cv2.setNumThreads(1)
+    set_decode_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # nobody is left to take what it makes
