@@ -1,1 +1,1 @@
-"""Data sets: the manifest that training reads, and the generated set of drawn speakers."""
+"""Data sets: readers of published and own layouts, and the generated set of drawn speakers."""

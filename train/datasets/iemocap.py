@@ -48,13 +48,13 @@ _RATE_TOLERANCE = 1.25
 class Entry(msgspec.Struct):
     """What ``meta.pkl`` says of an utterance."""
 
-    text: str
     label: str
     fps: Annotated[float, msgspec.Meta(gt=0, le=1000)]
     """Of its frames."""
     start_time: float
     """In its dialogue, seconds; for checking the frame rate only."""
     end_time: float
+    text: str | None = None
 
 
 def open_dataset(path: Path, options: DatasetOptions) -> DataSet:

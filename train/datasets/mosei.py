@@ -38,7 +38,8 @@ def open_dataset(path: Path, options: DatasetOptions) -> DataSet:
     """The utterances of the three split files.
 
     ``frame_rate_hz`` None spreads each utterance's frames evenly over its sound, which is right
-    for whatever rate they were stored at (``meta.pkl`` does not say it).
+    for whatever rate they were stored at: ``meta.pkl`` does not say it, the authors' own script
+    stores two a second, and counts them one more or less than the sound has room for.
 
     Raises:
         MerEdgeError: the layout is another one, or an option is out of its range or of no use.

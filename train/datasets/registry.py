@@ -83,7 +83,12 @@ def configure_dataset(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dataset", default="manifest", metavar="NAME", help=f"{', '.join(DATASETS)}"
     )
-    group.add_argument("--split-by", default="", metavar="HOW", help="where there is a choice")
+    group.add_argument(
+        "--split-by",
+        default="",
+        metavar="HOW",
+        help="iemocap: paper or session; ravdess: actors or fold-K-of-N",
+    )
     group.add_argument(
         "--frame-rate", type=float, metavar="HZ", help="of frames stored as pictures"
     )
