@@ -31,7 +31,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_plain_pickle(path: Path) -> object:
-    """The value of a pickle that holds dicts, lists, tuples, sets, strings, bytes and numbers.
+    """The value of a pickle that holds dicts, lists, tuples, sets, strings and numbers.
 
     Raises:
         MerEdgeError: the file cannot be read, is no whole pickle, or names any class or function.
