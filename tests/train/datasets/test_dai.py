@@ -15,6 +15,7 @@ from train.datasets import iemocap, mosei
 from train.datasets.iemocap import speaker_side
 from train.datasets.registry import DataSet, DatasetOptions, open_dataset
 from train.prepare import prepare_samples
+from train.prepared import read_clip
 from train.progress import Silent
 
 Ids = dict[str, list[str]]
@@ -208,6 +209,7 @@ def test_iemocap_prepares_the_speakers_side_and_lists_what_is_missing(tmp_path: 
     samples = open_iemocap(tmp_path, frame_rate_hz=2.0).samples[:2]
     ready, skipped = prepare_samples(samples, tmp_path / "store", 1, 1, Silent())
     assert [item.sample.id for item in ready] == ["Ses01F_script01_1_F000"]
+    assert len(read_clip(ready[0].stored).audio_present) == 2  # segments: 2 s, the left sound
     (missing,) = skipped
     assert missing.reason.startswith(str(raw / "Ses02M_impro03" / "Ses02M_impro03_F011"))
     assert "no such file" in missing.reason
