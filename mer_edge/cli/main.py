@@ -27,6 +27,9 @@ class Command:
 
 COMMANDS = {
     "demo": Command("mer_edge.cli.demo", "generate clips, train, export, infer: the whole path"),
+    "prepare": Command(
+        "train.prepare_command", "decode, detect and align the clips of a data set once"
+    ),
     "train": Command("train.command", "train a model on a folder of labelled clips"),
     "evaluate": Command(
         "train.evaluate_command", "what runs and bundles are worth on labelled clips"

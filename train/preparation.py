@@ -1,0 +1,151 @@
+"""A data set prepared: how many clips of each label there are, what was published, what failed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.files import new_file
+from train.datasets.published import CLIPS, count_labels, differences
+from train.datasets.registry import DataSet, DatasetOptions, open_dataset
+from train.datasets.sample import SPLITS, Sample
+from train.prepare import prepare_samples
+from train.progress import Progress
+
+FAILED_NAME = "failed.json"
+
+
+@dataclass(frozen=True)
+class FailedClip:
+    """A clip that is not in the store, and why."""
+
+    clip: str
+    media: str
+    split: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SplitCount:
+    """The clips of a split in the data set."""
+
+    clips: int
+    prepared: int
+    labels: dict[str, int]
+    """Clips that have each label."""
+    published: dict[str, int] | None
+    """What was published of it, per label, and of all under "clips"; None: nothing."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What :func:`prepare_data` found and made."""
+
+    data: str
+    dataset: str
+    store: str
+    crops_per_segment: int
+    labels: tuple[str, ...]
+    splits: dict[str, SplitCount]
+    differences: tuple[str, ...]
+    """A sentence per split that is not as published."""
+    notes: tuple[str, ...]
+    """What else the data set's reader says."""
+    failed: list[FailedClip]
+    seconds: float
+
+
+def prepare_data(
+    data: Path,
+    options: DatasetOptions,
+    progress: Progress,
+    *,
+    labels: Sequence[str] | None = None,
+    store: Path | None = None,
+    crops_per_segment: int = 3,
+    workers: int | None = None,
+) -> Preparation:
+    """Prepare all clips of a data set and leave ``failed.json`` in the store.
+
+    Args:
+        labels: all that may appear, in their order; None: the data set's.
+        store: None: ``.prepared`` beside the data.
+        crops_per_segment: odd.
+
+    Raises:
+        MerEdgeError: the data set or the store cannot be used, or no clip can be prepared.
+    """
+    started = time.perf_counter()
+    dataset = open_dataset(data, options)
+    names = tuple(labels or dataset.labels)
+    _check_labels(dataset.samples, names)
+    store = store or (data if data.is_dir() else data.parent) / ".prepared"
+    ready, skipped = prepare_samples(dataset.samples, store, crops_per_segment, workers, progress)
+    kept = {id(item.sample) for item in ready}
+    lost = [sample for sample in dataset.samples if id(sample) not in kept]
+    failed = [
+        FailedClip(sample.id, item.media, sample.split, item.reason)
+        for sample, item in zip(lost, skipped, strict=True)
+    ]
+    if failed or store.is_dir():
+        _write_failed(failed, store / FAILED_NAME)
+    if not ready:
+        raise MerEdgeError(
+            f"{data}: none of {len(failed)} clips can be prepared; expected at least one; the "
+            f"first: {failed[0].reason} (all: {store / FAILED_NAME})"
+        )
+    unlike = differences(dataset.samples, dataset.published)
+    return Preparation(
+        data=str(data),
+        dataset=dataset.name,
+        store=str(store),
+        crops_per_segment=crops_per_segment,
+        labels=names,
+        splits=_count(dataset, names, Counter(item.sample.split for item in ready)),
+        differences=unlike,
+        notes=tuple(note for note in dataset.notes if note not in unlike),
+        failed=failed,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _count(
+    dataset: DataSet, labels: Sequence[str], prepared: Counter[str]
+) -> dict[str, SplitCount]:
+    counts = count_labels(dataset.samples)
+    return {
+        split: SplitCount(
+            clips=counts.get(split, Counter())[CLIPS],
+            prepared=prepared[split],
+            labels={label: counts.get(split, Counter())[label] for label in labels},
+            published=dataset.published.get(split),
+        )
+        for split in SPLITS
+        if split in counts or split in dataset.published
+    }
+
+
+def _check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:
+    if not all(labels) or len(set(labels)) < len(labels):
+        raise MerEdgeError(
+            f"found the labels {', '.join(labels)}; expected names, each once; mend --labels"
+        )
+    for sample in samples:
+        for label in sample.labels:
+            if label not in labels:
+                raise MerEdgeError(
+                    f"{sample.id}: unknown label {label!r}; expected one of {', '.join(labels)}"
+                )
+
+
+def _write_failed(failed: Sequence[FailedClip], file: Path) -> None:
+    with new_file(file, "listing the clips that failed") as temporary:
+        temporary.write_text(
+            json.dumps([asdict(clip) for clip in failed], indent=1, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
