@@ -28,7 +28,8 @@ def check_splits(samples: Sequence[Sample], labels: Sequence[str]) -> None:
         if not any(sample.split == split for sample in samples):
             raise MerEdgeError(
                 f"no usable clip of the split '{split}'; expected some for 'train' and some for "
-                "'valid' ('test' may be empty); set the field split in manifest.jsonl"
+                "'valid' ('test' may be empty); set the field split in the manifest, or see what "
+                "prepare says of the data set"
             )
     train = [target(sample, labels) for sample in samples if sample.split == "train"]
     positive_weights(np.stack(train), labels)
