@@ -4,7 +4,7 @@ CPU_VENV := .venv-cpu
 BIN := $(VENV)/bin
 SOURCES := $(shell git ls-files mer_edge train export runtime 2>/dev/null)
 
-.PHONY: demo test lint types check parity lock clean help
+.PHONY: demo test lint types check parity bench-prepare lock clean help
 
 help:  ## show these targets
 	@grep -hE '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -26,6 +26,11 @@ check: lint types test  ## what CI runs
 
 parity: $(VENV)/ready  ## PyTorch against the exported graphs, paper preset, all 112 cases; minutes
 	$(BIN)/python benchmarks/parity.py --preset paper
+
+CLIPS ?= ../shared/data/ravdess_av_actor01/mp4 ../shared/data/clips ../shared/data/ravdess_audio
+
+bench-prepare: $(VENV)/ready  ## one process against one per core, on the clips in CLIPS="FOLDER ..."
+	$(BIN)/python benchmarks/prepare_scaling.py --clips $(CLIPS)
 
 # Debian and Ubuntu ship Python without ensurepip (package python3-venv): there, put pip in by pip.
 define virtual-environment
