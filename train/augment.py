@@ -59,7 +59,8 @@ def augment_faces(faces: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
         cv2.warpAffine(face, matrix, size, borderMode=cv2.BORDER_REPLICATE) for face in faces
     ]
     lit = np.stack(changed).astype(np.float32) * contrast + brightness
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(lit, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _shifted(waveform: NDArray[np.float32], shift: int) -> NDArray[np.float32]:

@@ -75,15 +75,16 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         x = input.float()
         here = 0.0 if self.ignored else 1.0
         pixels = x.numel() // x.shape[1]
-        total = all_reduce(x.new_tensor(here * pixels))
+        total = _sum(x.new_tensor(here * pixels))
         count = total.clamp(min=1)
-        mean = all_reduce(x.sum((0, 2, 3)) * here) / count
+        mean = _sum(x.sum((0, 2, 3)) * here) / count
         centred = x - mean[:, None, None]
-        variance = all_reduce(centred.square().sum((0, 2, 3)) * here) / count
+        variance = _sum(centred.square().sum((0, 2, 3)) * here) / count
         if total > 0:
             self._remember(mean.detach(), variance.detach(), count.detach())
         normed = centred * torch.rsqrt(variance + self.eps)[:, None, None]
-        return (normed * self.weight[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+        output: Tensor = normed * self.weight[:, None, None] + self.bias[:, None, None]
+        return output.to(input.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
@@ -98,6 +99,12 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(unbiased, self.momentum)
         if self.momentum:
             self.num_batches_tracked += 1
+
+
+def _sum(values: Tensor) -> Tensor:
+    """Over all processes; so is the gradient."""
+    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    return total
 
 
 def share_batch_norm(module: nn.Module) -> None:

@@ -24,8 +24,9 @@ def segment_waveform(samples: NDArray[np.float32], segments: int) -> NDArray[np.
     padded = np.zeros(wanted, np.float32)
     length = min(wanted, len(samples))
     padded[:length] = samples[:length]
-    starts = np.lib.stride_tricks.sliding_window_view(padded, SEGMENT_SAMPLES)
-    return starts[::SEGMENT_HOP_SAMPLES].copy()
+    windows = np.lib.stride_tricks.sliding_window_view(padded, SEGMENT_SAMPLES)
+    cut: NDArray[np.float32] = windows[::SEGMENT_HOP_SAMPLES].copy()
+    return cut
 
 
 def covered_segments(covered: NDArray[np.bool_], segments: int) -> NDArray[np.bool_]:
