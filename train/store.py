@@ -9,7 +9,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_new_file, disk_errors
 from train.prepared import ClipRef, read_keys, write_shard
 from train.progress import Progress
@@ -57,12 +56,8 @@ def writing(folder: Path, progress: Progress) -> Iterator[ShardWriter]:
         writer = ShardWriter(folder)
         try:
             yield writer
-        except MerEdgeError:
-            raise  # perhaps of a full disk
-        except BaseException:
-            writer.flush()
-            raise
-        writer.flush()
+        finally:
+            writer.flush()  # of a shard that could not be written nothing is left to write
     finally:
         lock.release()
 

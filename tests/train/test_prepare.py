@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from mer_edge.clips import load_clips
 from mer_edge.errors import MerEdgeError
@@ -78,6 +79,42 @@ def test_what_is_added_to_a_data_set_alone_is_made(drawn_data, tmp_path):
     assert [item.sample for item in ready] == samples
     assert len({item.stored for item in ready}) == 3
     assert len(list(tmp_path.glob("*.parquet"))) == 2
+
+
+def test_what_was_made_before_an_interruption_is_kept(drawn_data, tmp_path):
+    class Interrupting(Silent):
+        def step(self, stage, done, total, detail=""):
+            if done == 2:
+                raise KeyboardInterrupt
+
+    samples = read_manifest(drawn_data)[:3]
+    with pytest.raises(KeyboardInterrupt):
+        prepare_samples(samples, tmp_path, 1, 1, Interrupting())
+    notes = Notes()
+    ready, _ = prepare_samples(samples, tmp_path, 1, 1, notes)
+    assert notes.steps == [(1, 3), (2, 3), (3, 3)]
+    assert len(ready) == 3
+
+
+def test_a_second_process_waits_for_the_first(tmp_path):
+    write_silence(tmp_path / "good.wav", 1.0)
+    lock = FileLock(tmp_path / "store" / ".lock", thread_local=False)
+    (tmp_path / "store").mkdir()
+    lock.acquire()
+
+    class Waiting(Silent):
+        waited = False
+
+        def note(self, text, *, warning=False):
+            assert "another process is preparing clips here; waiting for it" in text
+            self.waited = True
+            lock.release()
+
+    progress = Waiting()
+    sample = Sample(tmp_path / "good.wav", "Well.", (), "train")
+    ready, _ = prepare_samples([sample], tmp_path / "store", 1, 1, progress)
+    assert progress.waited
+    assert len(ready) == 1
 
 
 def bits(ready: ReadySample) -> list[bytes]:
