@@ -216,3 +216,27 @@ def test_trains_on_a_gpu(drawn_data, tmp_path):
     report = train(drawn_data, tmp_path / "run", replace(QUICK, device="cuda"))
     assert report.finished
     load_checkpoint(tmp_path / "run")
+
+
+def test_a_student_learns_from_a_run_with_other_sizes_and_words(first_run, drawn_data, tmp_path):
+    teacher, _, _ = first_run
+    tokenizer = build_tokenizer(["it is so", "leave me alone"], 200)
+    donor, _ = build_model(PRESETS["tiny"], seed=9)
+    donor.text_encoder.bert.save_pretrained(tmp_path / "bert")
+    (tmp_path / "bert/tokenizer.json").write_text(tokenizer)
+    options = replace(QUICK, bert=str(tmp_path / "bert"), teacher=teacher)
+    report = train(drawn_data, tmp_path / "student", options)
+    assert report.options["teacher"] == str(teacher)
+    alone = train(drawn_data, tmp_path / "alone", replace(options, teacher=None))
+    assert report.parameters == alone.parameters  # nothing of the teacher is in the student
+    assert report.valid != alone.valid
+    names = load_file(tmp_path / "student/best/model.safetensors").keys()
+    assert names == load_file(tmp_path / "alone/best/model.safetensors").keys()
+
+
+def test_a_teacher_of_other_labels_is_refused(first_run, drawn_data, tmp_path):
+    labels = ("sad", "neutral", "happy", "angry")
+    options = replace(QUICK, teacher=first_run[0], labels=labels)
+    with pytest.raises(MerEdgeError, match="teacher's labels are angry, happy, neutral, sad; exp"):
+        train(drawn_data, tmp_path / "run", options)
+    assert not (tmp_path / "run").exists()
