@@ -59,6 +59,9 @@ def configure_training(parser: argparse.ArgumentParser) -> None:
         help="less memory, more time: compute activations again in the backward pass",
     )
     machine.add_argument(
+        "--crops", type=int, metavar="K", help="frames prepared per segment, odd (default: 3)"
+    )
+    machine.add_argument(
         "--cache", type=Path, metavar="DIR", help="prepared clips (default: DATA/.prepared)"
     )
 
@@ -212,6 +215,7 @@ def training_options(args: argparse.Namespace, **changes: object) -> TrainOption
         "device": args.device,
         "precision": args.precision,
         "threads": args.threads,
+        "crops_per_segment": args.crops,
         "workers": args.workers,
         "loaders": args.loaders,
         "gradient_checkpointing": args.gradient_checkpointing,
