@@ -29,7 +29,8 @@ class EpochRecord:
     epoch: int
     """From 1."""
     train_loss: float
-    """Mean over the clips, while the weights change."""
+    """Of the decision, without the terms of modalities and teacher: mean over the clips, while the
+    weights change."""
     valid_loss: float
     valid_f1: float
     """Average F1 of the validation split at thresholds tuned on it: what selects the model."""

@@ -42,7 +42,7 @@ def draw_curves(history: Sequence[dict[str, Any]], title: str, file: Path) -> No
         if best is not None:
             axes.axvline(best, color=GREY, linestyle=":", label=f"best epoch: {best}")
     style = {"marker": "o", "markersize": 3.5}
-    losses.plot(epochs, series["train_loss"], color=BLUE, label="training, all terms", **style)
+    losses.plot(epochs, series["train_loss"], color=BLUE, label="training, decision", **style)
     losses.plot(epochs, series["valid_loss"], color=ORANGE, label="validation, decision", **style)
     losses.set(title="loss")
     scores.plot(epochs, series["valid_f1"], color="#2f7d4f", label="Avg F1", **style)
