@@ -30,7 +30,7 @@ from mer_edge.bundle import (
     write_manifest,
 )
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import new_directory
+from mer_edge.files import check_out, new_directory
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
 from mer_edge.model.config import variant_name
 
@@ -86,16 +86,12 @@ def export_bundle(
 
 def _check_target(out: Path, overwrite: bool) -> None:
     """Refuse before the work starts; and ``--overwrite`` may only ever remove a bundle."""
-    if not out.exists():
-        return
-    if not overwrite:
-        raise MerEdgeError(f"{out} exists already; add --overwrite or name another --out")
-    if not out.is_dir():
-        raise MerEdgeError(f"{out} is a file; expected a bundle to overwrite; name another --out")
-    entries = list(out.iterdir())
-    if entries and not ((out / MANIFEST).is_file() and all(path.is_file() for path in entries)):
+    check_out(out, overwrite, "a bundle", MANIFEST)
+    # Other things have a manifest.json too, but a bundle has no folders.
+    if out.is_dir() and any(path.is_dir() for path in out.iterdir()):
         raise MerEdgeError(
-            f"{out} holds something else than a bundle and was left alone; name another --out"
+            f"{out} is not a bundle (there are folders in it); --overwrite replaces only what the "
+            "same command has made; name another --out"
         )
 
 

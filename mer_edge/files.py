@@ -12,7 +12,6 @@ from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
 
-
 NOTHING_KEPT = "nothing was kept; free some space or choose another --out"
 
 
@@ -49,6 +48,35 @@ def existing_parent(path: Path) -> Path:
     return path
 
 
+def check_out(out: Path, overwrite: bool, kind: str, marker: str, other: str = "") -> None:
+    """Whether a command may make ``out``: new, empty, or one of its own that is to be replaced.
+
+    Args:
+        kind: what the command makes there, with its article: "a training run".
+        marker: the file by which one of them is known.
+        other: what a user may do instead, before the --overwrite of the message.
+
+    Raises:
+        MerEdgeError: ``out`` exists and may not be replaced, or is something else.
+    """
+    if not _taken(out):
+        return
+    if not overwrite:
+        raise MerEdgeError(
+            f"{out} exists already; name another --out, {other}or add --overwrite to replace it"
+        )
+    if not (out / marker).is_file():
+        raise MerEdgeError(
+            f"{out} is not {kind} ({marker} is not in it); --overwrite replaces only what the same "
+            "command has made; name another --out"
+        )
+
+
+def _taken(path: Path) -> bool:
+    """Whether there is something that a new directory would replace; an empty one is not."""
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
 @contextmanager
 def new_directory(
     target: Path, doing: str, *, overwrite: bool = False, advice: str = NOTHING_KEPT
@@ -60,7 +88,7 @@ def new_directory(
     Raises:
         MerEdgeError: ``target`` exists and is not to be overwritten, or the disk says no.
     """
-    if target.exists() and not overwrite:
+    if _taken(target) and not overwrite:
         raise MerEdgeError(f"{target} exists already; name another --out or remove it first")
     with disk_errors(target, doing, advice):
         target.parent.mkdir(parents=True, exist_ok=True)

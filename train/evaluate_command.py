@@ -73,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
     require_packages("mer-edge evaluate")
     from mer_edge.cli.progress import Bars
     from train.evaluation.session import evaluate
-    from train.evaluation.writing import as_json, check_out, write_evaluation
+    from train.evaluation.writing import as_json, check_new_evaluation, write_evaluation
 
     if args.out is not None:
-        check_out(args.out, args.overwrite)
+        check_new_evaluation(args.out, args.overwrite)
     with Bars(args.quiet or args.json) as bars:
         evaluation, evaluated = evaluate(_request(args), bars)
         if args.out is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import new_directory, recover_directory
+from mer_edge.files import check_out, new_directory, recover_directory
 from mer_edge.model.checkpoint import write_checkpoint
 from train.predict import Predictions
 from train.report import REPORT_FILE, SplitScores, TrainReport, read_report, write_reports
@@ -32,24 +32,14 @@ CURVES = "tensorboard"
 STILL_THERE = "what was saved before is still there; free some space and go on with --resume"
 
 
-def check_out(out: Path, overwrite: bool) -> None:
+def check_new_run(out: Path, overwrite: bool) -> None:
     """Refuse to write over anything but an earlier run, and over that only when told to.
 
     Raises:
         MerEdgeError: ``out`` exists.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise MerEdgeError(
-            f"{out} exists already; name another --out, add --resume to go on with the run, or "
-            "--overwrite to replace it"
-        )
-    if not (out / REPORT_FILE).is_file():
-        raise MerEdgeError(
-            f"{out} is not a training run ({REPORT_FILE} is not in it); --overwrite replaces "
-            "only what a run has made; name another --out"
-        )
+    other = "add --resume to go on with the run, "
+    check_out(out, overwrite, "a training run", REPORT_FILE, other)
 
 
 def begin(out: Path, report: TrainReport) -> None:

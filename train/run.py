@@ -67,7 +67,7 @@ def train(
             progress.note(f"{out}: the run has finished already; nothing is left to do.")
             return earlier
     elif is_main_process():
-        folder.check_out(out, overwrite)
+        folder.check_new_run(out, overwrite)
     check_device(options.device)
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from mer_edge.cli.progress import Bars
@@ -69,9 +69,10 @@ def run(args: argparse.Namespace) -> int:
         MerEdgeError: a package is missing, or ``--out`` may not be written.
     """
     require_packages()
-    check_out(args.out, args.overwrite)
     from mer_edge.cli.progress import Bars
-    from mer_edge.files import new_directory
+    from mer_edge.files import check_out, new_directory
+
+    check_out(args.out, args.overwrite, "a demo", MARKER)
 
     with (
         Bars(args.quiet or args.json) as bars,
@@ -96,25 +97,6 @@ def require_packages() -> None:
     for package in (*PACKAGES, "matplotlib"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError("mer-edge demo", package, "train,export,cpu")
-
-
-def check_out(out: Path, overwrite: bool) -> None:
-    """Refuse to write over anything but an earlier demo, and over that only when told to.
-
-    Raises:
-        MerEdgeError: ``out`` exists.
-    """
-    if not out.exists():
-        return
-    if not overwrite:
-        raise MerEdgeError(
-            f"{out} exists already; name another --out, or add --overwrite to replace the demo"
-        )
-    if not (out / MARKER).is_file():
-        raise MerEdgeError(
-            f"{out} is not a demo's folder ({MARKER} is not in it); --overwrite replaces only "
-            "what a demo has made; name another --out"
-        )
 
 
 def make_demo(folder: Path, clips: int, seed: int, bars: Bars) -> tuple[Outcome, Result]:

@@ -43,6 +43,43 @@ def test_an_existing_directory_is_replaced_only_on_request(tmp_path):
     assert names(tmp_path) == ["out"]
 
 
+def test_an_empty_directory_may_be_filled(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    files.check_out(target, False, "a run", "report.json")
+    with files.new_directory(target, "w") as temporary:
+        (temporary / "new").write_text("y")
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_only_what_the_same_command_has_made_is_replaced(tmp_path):
+    target = tmp_path / "out"
+    files.check_out(target, False, "a run", "report.json")
+    target.mkdir()
+    (target / "report.json").write_text("{}")
+    with pytest.raises(MerEdgeError, match="exists already; name another --out, wait, or add --o"):
+        files.check_out(target, False, "a run", "report.json", "wait, ")
+    files.check_out(target, True, "a run", "report.json")
+    with pytest.raises(MerEdgeError, match=r"out is not a bundle \(manifest.json is not in it\)"):
+        files.check_out(target, True, "a bundle", "manifest.json")
+
+
+def test_what_a_kill_left_of_a_directory_is_mended(tmp_path):
+    target = tmp_path / "last"
+    aside = tmp_path / ".last.abcd.old"
+    (aside / "last").mkdir(parents=True)
+    (aside / "last/state").write_text("good")
+    (tmp_path / ".last.efgh.tmp").mkdir()
+    files.recover_directory(target)
+    assert names(target) == ["state"]
+    assert names(tmp_path) == ["last"]
+    (tmp_path / ".last.abcd.old/last").mkdir(parents=True)
+    files.recover_directory(target)
+    assert (target / "state").read_text() == "good"
+    assert names(tmp_path) == ["last"]
+
+
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
     target = tmp_path / "bundle"
     with pytest.raises(MerEdgeError, match=r"bundle: the disk is full while exporting .*MB free"):

@@ -156,7 +156,7 @@ def test_an_earlier_run_is_replaced_only_when_told(drawn_data, tmp_path):
     train(drawn_data, out, QUICK)
     before = (out / "best/model.safetensors").read_bytes()
     with pytest.raises(
-        MerEdgeError, match=r"run exists already; .* add --resume .* or --overwrite"
+        MerEdgeError, match=r"run exists already; .* add --resume .* or add --overwrite"
     ):
         train(drawn_data, out, QUICK)
     assert (out / "best/model.safetensors").read_bytes() == before

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mer_edge.errors import MerEdgeError
-from mer_edge.files import new_directory
+from mer_edge.files import check_out, new_directory
 from mer_edge.segments import MODALITIES
 from train.evaluation.evaluation import Evaluation
 from train.evaluation.pictures.bars import draw_bars
@@ -23,24 +22,13 @@ from train.evaluation.session import Evaluated
 EVALUATION_FILE = "evaluation.json"
 
 
-def check_out(out: Path, overwrite: bool) -> None:
+def check_new_evaluation(out: Path, overwrite: bool) -> None:
     """Refuse to write over anything but an earlier evaluation, and over that only when told to.
 
     Raises:
         MerEdgeError: ``out`` exists.
     """
-    if not out.exists():
-        return
-    if not overwrite:
-        raise MerEdgeError(
-            f"{out} exists already; name another --out, or add --overwrite to replace the "
-            "evaluation"
-        )
-    if not (out / EVALUATION_FILE).is_file():
-        raise MerEdgeError(
-            f"{out} is not an evaluation's folder ({EVALUATION_FILE} is not in it); --overwrite "
-            "replaces only what mer-edge evaluate has made; name another --out"
-        )
+    check_out(out, overwrite, "an evaluation", EVALUATION_FILE)
 
 
 def write_evaluation(
@@ -49,9 +37,9 @@ def write_evaluation(
     """Fill the new folder ``out``; several subjects have a folder each in it.
 
     Raises:
-        MerEdgeError: see :func:`check_out`; or the disk says no.
+        MerEdgeError: see :func:`check_new_evaluation`; or the disk says no.
     """
-    check_out(out, overwrite)
+    check_new_evaluation(out, overwrite)
     with new_directory(out, "writing the evaluation", overwrite=overwrite) as folder:
         (folder / EVALUATION_FILE).write_text(as_json(evaluation) + "\n", encoding="utf-8")
         confidence = evaluation.bootstrap.confidence
