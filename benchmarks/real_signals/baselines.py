@@ -29,8 +29,9 @@ from benchmarks.real_signals.data import LABELS, read_sound
 from mer_edge.media.segmenting import segment_waveform
 from mer_edge.model.logmel import LogMel
 from mer_edge.segments import segment_count
+from train.datasets.ravdess import fold_splits
 
-FOLDS = 4
+FOLDS = 5
 
 
 def main() -> None:
@@ -70,8 +71,9 @@ def on_ravdess(folder: Path) -> dict[str, object]:
     x = np.stack([logmel_statistics(read_sound(file)) for file in files])
     emotion, actor = fields[:, 2], fields[:, 6]
     recalls = []
-    for fold in range(FOLDS):
-        test = actor % FOLDS == fold
+    for fold in range(1, FOLDS + 1):
+        splits = fold_splits(fold, FOLDS)
+        test = np.array([splits[number] == "test" for number in actor.tolist()])
         recalls.append(fitted(x[~test], emotion[~test], x[test], emotion[test])["uar"])
     return {"uar": float(np.mean(recalls)), "folds": recalls}
 
