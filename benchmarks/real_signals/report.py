@@ -103,8 +103,8 @@ def page(found: dict[str, Any]) -> str:
         "",
         f"`{COMMAND}`, commit `{found['commit'][:12]}`, {found['machine']}, torch "
         f"{found['versions']['torch']}. Preset `small`; the text encoder starts from MiniLM-L6, "
-        "the audio and visual encoders from runs on the training split's own voices and on FER2013's "
-        "faces; 3 seeds; 14 speakers train, 3 choose the epoch, 3 test.",
+        "the audio and visual encoders from runs on the training split's own voices and on "
+        "FER2013's faces; 3 seeds; 14 speakers train, 3 choose the epoch, 3 test.",
         "",
         "![F1 of each network](real-signals.png)",
         "",
