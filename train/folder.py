@@ -7,10 +7,10 @@ each is replaced as a whole. ``history.json`` and ``report.json`` follow them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -82,7 +82,9 @@ class RunKeeper:
             best_epoch=standing.best_epoch,
             valid=SplitScores.of(valid, thresholds, self.report.labels),
         )
-        with new_directory(self.out / BEST, "keeping the best model", overwrite=True) as temporary:
+        with new_directory(
+            self.out / BEST, "keeping the best model", overwrite=True, advice=STILL_THERE
+        ) as temporary:
             write_checkpoint(
                 temporary,
                 self.training.learner.model,
@@ -159,19 +161,34 @@ def check_same_run(earlier: TrainReport, now: TrainReport, free: Sequence[str]) 
     Raises:
         MerEdgeError: the first option, or the data, that differs.
     """
-    for name, value in now.options.items():
-        before = earlier.options.get(name)
-        if name not in free and before != value:
-            raise MerEdgeError(
-                f"{now.run}: the run was begun with {name} {before!r} and is resumed with "
-                f"{value!r}; expected the same; give the run's own options (report.json lists "
-                "them), or begin anew with --overwrite"
-            )
+    check_same_options(earlier, now.options, free)
     if earlier.data_fingerprint != now.data_fingerprint:
         raise MerEdgeError(
             f"{now.run}: the data has changed since the run was begun; expected the same clips, "
             "texts, labels and splits; bring them back, or begin anew with --overwrite"
         )
+
+
+def check_same_options(
+    earlier: TrainReport, options: Mapping[str, Any], free: Sequence[str]
+) -> None:
+    """Refuse to take a run for one with other options.
+
+    Args:
+        options: as a report holds them.
+        free: options that may differ.
+
+    Raises:
+        MerEdgeError: the first option that differs.
+    """
+    for name, value in options.items():
+        before = earlier.options.get(name)
+        if name not in free and before != value:
+            raise MerEdgeError(
+                f"{earlier.run}: the run was begun with {name} {before!r} and is resumed with "
+                f"{value!r}; expected the same; give the run's own options (report.json lists "
+                "them), or begin anew with --overwrite"
+            )
 
 
 def earlier_report(out: Path) -> TrainReport | None:

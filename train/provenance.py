@@ -54,7 +54,8 @@ def fingerprint(samples: Sequence[Sample]) -> str:
 def _sizes(media: Path) -> list[tuple[str, int]]:
     """Name and bytes of the file, or of those of the folder; none where there is nothing."""
     if media.is_dir():
-        return sorted((file.name, file.stat().st_size) for file in media.iterdir())
+        # A link to nothing has no size, and preparing the clip has said what is wrong with it.
+        return sorted((file.name, file.stat().st_size) for file in media.iterdir() if file.exists())
     return [(media.name, media.stat().st_size)] if media.exists() else []
 
 

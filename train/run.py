@@ -26,7 +26,7 @@ from train.distributed import is_main_process, make_accelerator
 from train.learner import Learner
 from train.loop import Training, fit, positive_weights
 from train.optimizer import freeze, make_optimizer
-from train.options import MACHINE_OPTIONS, TrainOptions, describe
+from train.options import MACHINE_OPTIONS, TrainOptions, describe, model_config
 from train.predict import predict
 from train.prepare import ReadySample, Skipped, prepare_samples
 from train.progress import Progress, Silent
@@ -64,11 +64,13 @@ def train(
     if resume:
         earlier = folder.earlier_report(out)
         if earlier is not None and earlier.finished:
+            folder.check_same_options(earlier, jsonable(asdict(options)), MACHINE_OPTIONS)
             progress.note(f"{out}: the run has finished already; nothing is left to do.")
             return earlier
     elif is_main_process():
         folder.check_new_run(out, overwrite)
     check_device(options.device)
+    model_config(options)  # what makes no network is told before hours of preparing
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
         material = _gather(data, options, progress)
@@ -165,7 +167,8 @@ class _Run:
         try:
             finished = fit(training, splits["train"], splits["valid"], standing)
         except MerEdgeError:
-            if self.main and not standing.best_epoch:
+            saved = (self.out / folder.LAST).is_dir()  # by SIGTERM within the first epoch
+            if self.main and not standing.best_epoch and not saved:
                 shutil.rmtree(self.out, ignore_errors=True)  # nothing in it is worth keeping
             raise
         finally:

@@ -92,6 +92,8 @@ def test_resume_begins_where_there_is_nothing_and_does_nothing_where_all_is_done
     first = train(drawn_data, tmp_path / "run", options, resume=True)
     before = (tmp_path / "run/report.json").read_bytes()
     assert train(drawn_data, tmp_path / "run", options, resume=True) == first
+    with pytest.raises(MerEdgeError, match="begun with seed 0 and is resumed with 1; expected th"):
+        train(drawn_data, tmp_path / "run", replace(options, seed=1), resume=True)
     assert (tmp_path / "run/report.json").read_bytes() == before
 
 

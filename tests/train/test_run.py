@@ -12,7 +12,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.model.build import build_model
 from mer_edge.model.checkpoint import load_checkpoint
 from mer_edge.model.config import PRESETS
-from train import loop
+from train import loop, run
 from train.datasets.tokenizer import build_tokenizer
 from train.options import options_for
 from train.run import train
@@ -149,6 +149,26 @@ def test_nothing_is_left_where_the_first_loss_is_not_a_number(drawn_data, tmp_pa
     with pytest.raises(MerEdgeError, match="no model was kept"):
         train(drawn_data, tmp_path / "run", replace(QUICK, learning_rate=1e30, epochs=3))
     assert not (tmp_path / "run").exists()
+
+
+def test_an_error_within_the_first_epoch_leaves_a_state_that_was_saved(
+    drawn_data, tmp_path, monkeypatch
+):
+    def fit(training, train_clips, valid_clips, standing):
+        training.keeper.state(standing)  # as SIGTERM does, in an earlier call
+        raise MerEdgeError("a clip cannot be read")
+
+    monkeypatch.setattr(run, "fit", fit)
+    with pytest.raises(MerEdgeError, match="cannot be read"):
+        train(drawn_data, tmp_path / "run", QUICK)
+    assert (tmp_path / "run/last/state.safetensors").is_file()
+
+
+def test_what_makes_no_network_is_told_before_any_clip_is_prepared(few_clips, tmp_path):
+    options = replace(QUICK, variant="audio", cross_modal="mbt")
+    with pytest.raises(MerEdgeError, match="cross_modal is 'mbt'"):
+        train(few_clips, tmp_path / "run", options)
+    assert not (few_clips / ".prepared").exists()
 
 
 def test_an_earlier_run_is_replaced_only_when_told(drawn_data, tmp_path):
