@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_edge.segments import MODALITIES
 from train.augment import augment_faces, augment_sound
 from train.collate import Example, LabelledBatch, LabelledClip, collate
 from train.prepared import read_clip
@@ -28,7 +29,9 @@ class Drawing:
     epoch: int
     augment: bool = False
     modality_dropout: float = 0.0
-    """Chance, per clip and modality, of being hidden; one that is there is always kept."""
+    """Chance, per clip and modality, of being hidden; one with a decision is always kept."""
+    modalities: tuple[str, ...] = MODALITIES
+    """Those that have a decision."""
 
     def order(self, clips: int) -> NDArray[np.int64]:
         """The epoch's order of the clips."""
@@ -161,7 +164,7 @@ def load_example(
     )
     if drawing is None or rng is None:
         return example
-    hidden = hidden_modalities(example, drawing.modality_dropout, rng)
+    hidden = hidden_modalities(example, drawing.modality_dropout, rng, drawing.modalities)
     example = example.without(hidden)
     return augmented(example, rng) if drawing.augment else example
 
@@ -184,20 +187,24 @@ def draw_frames(
 
 
 def hidden_modalities(
-    example: Example, probability: float, rng: np.random.Generator
+    example: Example,
+    probability: float,
+    rng: np.random.Generator,
+    deciding: tuple[str, ...] = MODALITIES,
 ) -> NDArray[np.bool_]:
     """Which of audio, visual and text to hide, each with ``probability``; shape = (3,).
 
-    One that the clip has always stays, chosen at random where all would go: a clip without
-    anything has nothing to learn from.
+    One of those in ``deciding`` that the clip has always stays, chosen at random where all would
+    go: a clip without any decision has nothing to learn from.
     """
     present = np.array(
         [example.audio_present.any(), example.face_present.any(), len(example.input_ids) > 0]
     )
     chances = rng.random(3)
     hidden = present & (chances < probability)
-    if present.any() and hidden.sum() == present.sum():
-        hidden[np.where(present, chances, -1).argmax()] = False
+    needed = present & np.array([name in deciding for name in MODALITIES])
+    if needed.any() and hidden[needed].all():
+        hidden[np.where(needed, chances, -1).argmax()] = False
     return hidden
 
 

@@ -121,7 +121,13 @@ class _Fit:
         standing, options = self.standing, self.options
         self.of.learner.train()
         meter = _Meter(self.of.progress, standing, self.loader, options.epochs)
-        drawing = Drawing(options.seed, standing.epoch, options.augment, options.modality_dropout)
+        drawing = Drawing(
+            options.seed,
+            standing.epoch,
+            options.augment,
+            options.modality_dropout,
+            self.of.learner.model.config.modalities,
+        )
         for step in self.loader.training(drawing, standing.step):
             set_learning_rates(
                 self.optimizer, options, standing.steps_total, options.epochs * self.loader.steps

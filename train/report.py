@@ -54,7 +54,7 @@ class TrainReport:
     """Per label, tuned on the validation split."""
     options: dict[str, Any]
     data: str
-    """The data set's directory, relative to the run's."""
+    """The data set's directory, or its manifest's file, relative to the run's directory."""
     data_fingerprint: str
     clips: dict[str, int]
     """Clips used, per split."""

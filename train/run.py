@@ -84,7 +84,7 @@ def train(
 class _Material:
     """The data of a run, ready."""
 
-    folder: Path
+    data: Path
     samples: Sequence[Sample]
     labels: tuple[str, ...]
     ready: list[ReadySample]
@@ -111,7 +111,7 @@ def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
     )
     check_splits([item.sample for item in ready], labels)
     spent_s = time.perf_counter() - started
-    return _Material(home, dataset.samples, labels, ready, skipped, spent_s)
+    return _Material(data, dataset.samples, labels, ready, skipped, spent_s)
 
 
 def _check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:
@@ -273,7 +273,7 @@ def draft_report(
         labels=list(model.config.labels),
         thresholds=[],
         options=jsonable(asdict(options)),
-        data=os.path.relpath(material.folder, out),
+        data=os.path.relpath(material.data, out),
         data_fingerprint=fingerprint(material.samples),
         clips={split: sum(s.split == split for s in used) for split in ("train", "valid", "test")},
         skipped=[asdict(item) for item in material.skipped],

@@ -166,6 +166,13 @@ def test_what_is_absent_stays_absent_and_the_only_one_stays():
         assert not hidden_modalities(lonely, 0.9, rng).any()
 
 
+def test_a_modality_with_a_decision_stays():
+    rng = np.random.default_rng(0)
+    hidden = [hidden_modalities(example(1, 2), 0.9, rng, ("audio",)) for _ in range(20)]
+    assert not any(audio for audio, _, _ in hidden)
+    assert any(text for _, _, text in hidden)
+
+
 def test_what_is_hidden_is_gone():
     seen = example(2, 3).without(np.array([True, False, True]))
     assert not seen.audio_present.any()

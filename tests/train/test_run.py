@@ -14,6 +14,7 @@ from mer_edge.model.checkpoint import load_checkpoint
 from mer_edge.model.config import PRESETS
 from train import loop, run
 from train.datasets.tokenizer import build_tokenizer
+from train.evaluation.trained import trained_on
 from train.options import options_for
 from train.run import train
 
@@ -169,6 +170,14 @@ def test_what_makes_no_network_is_told_before_any_clip_is_prepared(few_clips, tm
     with pytest.raises(MerEdgeError, match="cross_modal is 'mbt'"):
         train(few_clips, tmp_path / "run", options)
     assert not (few_clips / ".prepared").exists()
+
+
+def test_a_run_knows_which_manifest_it_has_learned_from(few_clips, drawn_data, tmp_path):
+    manifest = (few_clips / "manifest.jsonl").rename(few_clips / "some.jsonl")
+    train(manifest, tmp_path / "run", replace(QUICK, epochs=1, cache=drawn_data / ".prepared"))
+    known = trained_on(tmp_path / "run")
+    assert known is not None
+    assert known.data == manifest
 
 
 def test_an_earlier_run_is_replaced_only_when_told(drawn_data, tmp_path):
