@@ -71,10 +71,16 @@ def _configure_network(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--variant", metavar="NAME", help=", ".join(VARIANTS))
     group.add_argument("--sem-attention", metavar="FORM", help="spatial, key or tokens")
     group.add_argument(
-        "--audio-sem", type=_positions, metavar="2,4", help="SEMs after these groups of VGGish"
+        "--audio-sem",
+        type=_positions,
+        metavar="2,4",
+        help="SEMs after these groups of VGGish, or none",
     )
     group.add_argument(
-        "--visual-sem", type=_positions, metavar="3,5", help="SEMs after these stages of ResNet"
+        "--visual-sem",
+        type=_positions,
+        metavar="3,5",
+        help="SEMs after these stages of ResNet, or none",
     )
     group.add_argument("--cross-modal", metavar="FORM", help="mbt, joint, bi_cross or none")
     group.add_argument(
@@ -134,7 +140,14 @@ def _configure_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _positions(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(",") if part.strip())
+    if text.strip() == "none":
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"found {text}; expected numbers separated by commas, or none"
+        ) from None
 
 
 def run(args: argparse.Namespace) -> int:

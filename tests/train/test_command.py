@@ -1,5 +1,6 @@
 """``mer-edge train`` as a user meets it."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -93,3 +94,21 @@ def test_help_loads_no_torch():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "--bert" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("none", ()), ("2,4", (2, 4)), ("", ()), (" 3 ", (3,))]
+)
+def test_positions_of_sems_may_be_none(text, expected):
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    given = parser.parse_args(["DATA", "--out", "RUN", "--audio-sem", text])
+    assert given.audio_sem == expected
+
+
+def test_positions_that_are_no_numbers_are_refused(capsys):
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["DATA", "--out", "RUN", "--audio-sem", "two"])
+    assert "found two; expected numbers separated by commas, or none" in capsys.readouterr().err
