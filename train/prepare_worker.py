@@ -57,6 +57,9 @@ def make_clip(job: Job) -> StoredClip | str:
         another = next(clips, None)
     except MerEdgeError as error:
         return str(error)
+    except Exception as error:
+        # Decoders meet files that nobody has tried: one of them must not stop the others.
+        return f"{sample.media}: {type(error).__name__}: {' '.join(str(error).split())}"
     if first is None or another is not None:
         return (
             f"{sample.media}: {'no' if first is None else 'more than one'} utterance; expected one "

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from mer_edge.clips import load_clips
 from mer_edge.errors import MerEdgeError
+from train import prepare_worker
 from train.datasets.manifest import read_manifest
 from train.datasets.sample import Sample
 from train.prepare import ReadySample, clip_key, prepare_samples
@@ -169,3 +170,13 @@ def test_a_cache_that_cannot_be_written_is_an_error_and_no_skipped_clip(tmp_path
     sample = Sample(tmp_path / "good.wav", "Well.", (), "train")
     with pytest.raises(MerEdgeError, match="cache is a file; expected a folder"):
         prepare_samples([sample], tmp_path / "cache", 1, 1, Silent())
+
+
+def test_a_clip_that_fails_in_an_unknown_way_is_a_reason_too(monkeypatch, tmp_path):
+    def prepare_clips(*arguments, **named):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(prepare_worker, "prepare_clips", prepare_clips)
+    sample = Sample(media=tmp_path / "a.mp4", text=None, labels=(), split="train")
+    made = prepare_worker.make_clip(prepare_worker.Job("key", sample, 3))
+    assert made == f"{tmp_path / 'a.mp4'}: PermissionError: [Errno 13] Permission denied"
