@@ -67,9 +67,7 @@ class ClipOptions:
             )
         if "visual" not in self.modalities and (self.face != 1 or self.yunet is not None):
             option = "--face" if self.face != 1 else "--yunet"
-            raise MerEdgeError(
-                f"found {option} where no faces are looked for; leave {option} out"
-            )
+            raise MerEdgeError(f"found {option} where no faces are looked for; leave {option} out")
         if self.frame_rate_hz is not None:
             check_frame_rate(self.frame_rate_hz)
         start_s, end_s = self.start_s or 0.0, self.end_s

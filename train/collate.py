@@ -127,6 +127,8 @@ def collate(examples: Sequence[Example], counts: bool = True) -> LabelledBatch:
         batch.faces[row, :length] = torch.from_numpy(example.faces)
         batch.audio_mask[row, :length] = torch.from_numpy(example.audio_present)
         batch.visual_mask[row, :length] = torch.from_numpy(example.face_present)
+    if not counts:
+        batch.visual_mask[:] = False  # nor may BatchNorm count their faces
     targets = np.stack([example.targets for example in examples]).astype(np.float32)
     teacher = [e.teacher_ids for e in examples if e.teacher_ids is not None]
     teacher_tokens = _padded_tokens(teacher) if teacher else (None, None)

@@ -205,6 +205,11 @@ def training_options(args: argparse.Namespace, **changes: object) -> TrainOption
     Raises:
         MerEdgeError: a value out of its range, or one that means nothing without another.
     """
+    if args.backbone_lr is not None and args.vggish is None and args.resnet is None:
+        raise MerEdgeError(
+            "--backbone-lr without --vggish or --resnet: it is the rate of backbones with loaded "
+            "weights; leave it out, or name the weights"
+        )
     given = {
         "variant": args.variant,
         "sem_attention": args.sem_attention,

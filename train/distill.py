@@ -83,6 +83,8 @@ class Distiller(nn.Module):
         mixed = (1 - settings.logits_weight) * loss + (
             settings.logits_weight * temperature**2
         ) * towards
+        # Of a clip without anything that the teacher decides by it has nothing to say.
+        mixed = torch.where(teacher.present(inputs).any(1), mixed, loss)
         return mixed + settings.features_weight * self._distance(batch.inputs, seen, known)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from mer_edge.errors import MerEdgeError
@@ -21,8 +22,13 @@ class DistillSettings:
     def __post_init__(self) -> None:
         for name, value, fine, expected in (
             ("logits_weight", self.logits_weight, 0 <= self.logits_weight <= 1, "0 to 1"),
-            ("features_weight", self.features_weight, self.features_weight >= 0, "0 or more"),
-            ("temperature", self.temperature, self.temperature > 0, "more than 0"),
+            (
+                "features_weight",
+                self.features_weight,
+                0 <= self.features_weight < math.inf,
+                "0 or more",
+            ),
+            ("temperature", self.temperature, 0 < self.temperature < math.inf, "more than 0"),
         ):
             if not fine:
                 raise MerEdgeError(f"distillation: {name} is {value}; expected {expected}")

@@ -17,6 +17,7 @@ import msgspec
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_out, new_directory, recover_directory
 from mer_edge.model.checkpoint import write_checkpoint
+from mer_edge.model.checkpoint_files import BEST
 from train.predict import Predictions
 from train.report import REPORT_FILE, SplitScores, TrainReport, read_report, write_reports
 from train.state import Standing, write_state
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from train.loop import Training
 
-BEST = "best"
 LAST = "last"
+"""The directory inside a run that holds the state to go on from."""
 CURVES = "tensorboard"
 STILL_THERE = "what was saved before is still there; free some space and go on with --resume"
 
@@ -166,6 +167,12 @@ def check_same_run(earlier: TrainReport, now: TrainReport, free: Sequence[str]) 
         raise MerEdgeError(
             f"{now.run}: the data has changed since the run was begun; expected the same clips, "
             "texts, labels and splits; bring them back, or begin anew with --overwrite"
+        )
+    if earlier.skipped != now.skipped:
+        raise MerEdgeError(
+            f"{now.run}: {len(earlier.skipped)} clips could not be prepared when the run was "
+            f"begun, and now {len(now.skipped)}; expected the same, or the order of the clips "
+            "changes; bring them back as they were, or begin anew with --overwrite"
         )
 
 

@@ -154,6 +154,7 @@ class _Fit:
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))  # dropout's draws
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=accelerator.device)
+        total = torch.zeros((), device=accelerator.device)
         last = len(step.parts) - 1
         for number, part in enumerate(step.parts):
             batch = part.to(str(accelerator.device))
@@ -162,12 +163,19 @@ class _Fit:
                 scale = accelerator.num_processes / step.clips  # gradients are averaged over them
                 accelerator.backward((losses.total * batch.weights).sum() * scale)
             loss += (losses.fused.detach() * batch.weights).sum()
+            total += (losses.total.detach() * batch.weights).sum()
         self._forget_company(step)
         mean = add_up(float(loss), accelerator) / step.clips
-        if math.isfinite(mean):
-            if options.clip_norm is not None:
-                accelerator.clip_grad_norm_(self.module.parameters(), options.clip_norm)
-            self.optimizer.step()
+        if not math.isfinite(mean):
+            return mean
+        if not math.isfinite(add_up(float(total), accelerator)):
+            return math.nan  # of the terms of modalities or teacher
+        # An infinite bound scales nothing; a loss scaler looks after its gradients itself.
+        bound = math.inf if options.clip_norm is None else options.clip_norm
+        norm = accelerator.clip_grad_norm_(self.module.parameters(), bound)
+        if accelerator.scaler is None and not bool(torch.isfinite(norm)):
+            return math.nan
+        self.optimizer.step()
         return mean
 
     def _forget_company(self, step: Step) -> None:

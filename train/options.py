@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -113,11 +114,13 @@ class TrainOptions:
             "crops_per_segment", odd, "an odd number, so that one crop is the middle of its segment"
         )
         for name in ("learning_rate", "backbone_learning_rate"):
-            self._require(name, getattr(self, name) > 0, "more than 0")
+            fine = 0 < getattr(self, name) < math.inf
+            self._require(name, fine, "more than 0 and finite")
         self._require("clip_norm", self.clip_norm is None or self.clip_norm > 0, "more than 0")
         fine = 0 <= self.modality_dropout < 1
         self._require("modality_dropout", fine, "at least 0 and less than 1")
-        self._require("modality_loss_weight", self.modality_loss_weight >= 0, "0 or more")
+        fine = 0 <= self.modality_loss_weight < math.inf
+        self._require("modality_loss_weight", fine, "0 or more, and finite")
         for name in ("workers", "threads"):
             count = getattr(self, name)
             self._require(name, count is None or count >= 1, "at least 1")
@@ -193,18 +196,22 @@ def model_config(options: TrainOptions) -> ModelConfig:
     return replace(config, **changes)
 
 
-def without_unused_weights(options: TrainOptions) -> TrainOptions:
-    """The options without the weights of encoders that the variant does not have.
+def only_what_applies(options: TrainOptions) -> TrainOptions:
+    """The options without what the variant has no use for: weights of encoders it does not have,
+    the form of SEMs it does not have, the dropout of its only modality.
 
-    For runs that share their options: one that asked for such weights itself is refused. Options
+    For runs that share their options: one that asked for such things itself is refused. Options
     that make no network stay as they are, for the run to say so.
     """
     try:
         config = model_config(options)
     except MerEdgeError:
         return options
+    several = len(config.modalities) > 1
     return replace(
         options,
+        sem_attention=options.sem_attention if config.has_sem else None,
+        modality_dropout=options.modality_dropout if several else 0.0,
         bert=options.bert if config.uses_text else None,
         vggish=options.vggish if config.has_audio else None,
         resnet=options.resnet if config.has_visual else None,

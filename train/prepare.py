@@ -20,7 +20,7 @@ from train.progress import Progress
 from train.store import open_store, writing
 from train.stored_clip import StoredClip
 
-FORMAT = 3
+FORMAT = 4
 """Part of every key: raised when the stored form or the way clips are made changes."""
 JOBS_AHEAD = 4
 """Clips per process that are given out or wait to be written: bounds the memory."""
@@ -60,7 +60,7 @@ def prepare_samples(
     Raises:
         MerEdgeError: the store cannot be read or written, or no process survives (memory).
     """
-    jobs = [Job(clip_key(s, crops_per_segment), s, crops_per_segment) for s in samples]
+    jobs = [Job(clip_key(s, store, crops_per_segment), s, crops_per_segment) for s in samples]
     refs = open_store(store)
     reasons: dict[str, str] = {}
     if any(job.key not in refs for job in jobs):
@@ -85,24 +85,28 @@ def prepare_samples(
     return ready, skipped
 
 
-def clip_key(sample: Sample, crops_per_segment: int) -> str:
-    """What the prepared form of ``sample`` is kept under: changes with the file and the options."""
+def clip_key(sample: Sample, store: Path, crops_per_segment: int) -> str:
+    """What the prepared form of ``sample`` is kept under: changes with the file and the options.
+
+    The file counts by its path from the store, so that a data set and the store in it may move.
+    """
     part = (sample.start_s, sample.end_s, sample.frame_rate_hz, sample.frames, sample.sound)
     aligned = sample.faces_aligned
     key = json.dumps(
-        [FORMAT, crops_per_segment, *part, aligned, *map(list, _identity(sample.media))]
+        [FORMAT, crops_per_segment, *part, aligned, *map(list, _identity(sample.media, store))]
     )
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def _identity(media: Path) -> Iterator[tuple[str, int, int]]:
+def _identity(media: Path, store: Path) -> Iterator[tuple[str, int, int]]:
     files: Iterable[Path] = [media]
     if media.is_dir():
         files = sorted(path for path in media.rglob("*") if path.is_file())
     for file in files:
         try:
             status = file.stat()
-            yield str(file.resolve()), status.st_size, status.st_mtime_ns
+            place = os.path.relpath(file.resolve(), store.resolve())
+            yield place, status.st_size, status.st_mtime_ns
         except OSError:
             yield str(file), -1, -1  # preparing it will say what is wrong
 
@@ -124,6 +128,9 @@ def _run(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, Stored
     )
     try:
         yield from _spread(pool, jobs, count * JOBS_AHEAD)
+    except KeyboardInterrupt:
+        _end(pool)  # a second Ctrl-C while waiting for them would leave them behind
+        raise
     except BrokenProcessPool as error:
         raise MerEdgeError(
             "a process that prepared clips was ended from outside, probably for want of memory; "
@@ -131,6 +138,12 @@ def _run(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, Stored
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the processes now, whatever they are at."""
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
 
 
 def _spread(

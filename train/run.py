@@ -16,6 +16,7 @@ from accelerate.utils import broadcast_object_list
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.checkpoint import load_checkpoint
+from mer_edge.model.checkpoint_files import BEST
 from mer_edge.model.mer import MerModel
 from mer_edge.text.tokenizer import TextTokenizer
 from train import folder
@@ -28,14 +29,16 @@ from train.loop import Training, fit, positive_weights
 from train.optimizer import freeze, make_optimizer
 from train.options import MACHINE_OPTIONS, TrainOptions, describe, model_config
 from train.predict import predict
+from train.preflight import check_before_work, check_weights
 from train.prepare import ReadySample, Skipped, prepare_samples
 from train.progress import Progress, Silent
 from train.provenance import commit, fingerprint, versions
 from train.report import SplitScores, TrainReport, jsonable
-from train.setup import check_device, load_teacher, make_model, notice_of, reproducible
+from train.setup import load_teacher, make_model, notice_of, reproducible
 from train.splits import Splits, check_splits, label_splits
 from train.state import Standing, read_standing, restore
 from train.stopping import Stopped, StopRequest, listening
+from train.usable import note_unusable
 
 
 def train(
@@ -69,8 +72,7 @@ def train(
             return earlier
     elif is_main_process():
         folder.check_new_run(out, overwrite)
-    check_device(options.device)
-    model_config(options)  # what makes no network is told before hours of preparing
+    check_before_work(data, out, options)
     accelerator = make_accelerator(options)
     with accelerator.main_process_first():
         material = _gather(data, options, progress)
@@ -98,6 +100,7 @@ def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
     labels = options.labels or dataset.labels
     _check_labels(dataset.samples, labels)
     check_splits(dataset.samples, labels)
+    check_weights(labels, options)
     progress.note(describe(options))
     for note in dataset.notes:
         progress.note(note, warning=True)
@@ -110,6 +113,7 @@ def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
         progress,
     )
     check_splits([item.sample for item in ready], labels)
+    note_unusable(ready, model_config(options).modalities, progress)
     spent_s = time.perf_counter() - started
     return _Material(data, dataset.samples, labels, ready, skipped, spent_s)
 
@@ -247,7 +251,7 @@ class _Run:
         draft: TrainReport,
     ) -> TrainReport:
         self.accelerator.wait_for_everyone()
-        best = load_checkpoint(self.out / folder.BEST)
+        best = load_checkpoint(self.out / BEST)
         model.load_state_dict(best.model.state_dict())
         test = None
         if splits["test"]:

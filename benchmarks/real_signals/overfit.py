@@ -28,7 +28,7 @@ from train.folder import Onlooker
 from train.learner import Learner
 from train.loop import Training, fit, positive_weights
 from train.optimizer import make_optimizer
-from train.options import TrainOptions, options_for, without_unused_weights
+from train.options import TrainOptions, only_what_applies, options_for
 from train.prepare import ReadySample, prepare_samples
 from train.progress import Progress, Silent
 from train.provenance import commit, versions
@@ -91,7 +91,7 @@ def main() -> None:
         ready = real_clips(args.data / "triples", base, bars)
         found = {}
         for name in args.cases:
-            found[name] = learn(without_unused_weights(replace(base, **CASES[name])), ready)
+            found[name] = learn(only_what_applies(replace(base, **CASES[name])), ready)
             bars.note(f"{name}: {found[name]}")
     result = {"clips": CLIPS, "cases": found, "commit": commit(), "versions": versions()}
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -140,6 +140,32 @@ def test_a_loss_that_is_not_a_number_stops_before_it_spoils_the_weights(tmp_path
         assert torch.equal(parameter.nan_to_num(), before.nan_to_num()), name
 
 
+def test_a_term_or_a_gradient_that_is_not_finite_stops_too(tmp_path, monkeypatch):
+    clips = labelled_clips(tmp_path, 4)
+    original = Learner.forward
+    for spoil in (
+        lambda losses: losses._replace(total=losses.total + torch.nan),
+        lambda losses: losses._replace(total=losses.total + Explodes.apply(losses.total)),
+    ):
+        monkeypatch.setattr(
+            Learner, "forward", lambda self, batch, spoil=spoil: spoil(original(self, batch))
+        )
+        with pytest.raises(MerEdgeError, match="the loss became nan in epoch 1, step 1"):
+            run_fit(clips, epochs=1)
+
+
+class Explodes(torch.autograd.Function):
+    """Zero, with an infinite gradient."""
+
+    @staticmethod
+    def forward(context, values):
+        return values * 0
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient * torch.inf
+
+
 def test_divergence_names_the_epoch_that_is_kept(tmp_path, monkeypatch):
     scripted(monkeypatch, [1.0, 1.1, float("inf")])
     with pytest.raises(

@@ -144,24 +144,34 @@ def test_bad_files_are_told_and_the_others_go_on(tmp_path):
 def test_the_cache_knows_a_changed_file_and_other_options(tmp_path):
     media = tmp_path / "a.wav"
     write_silence(media, 1.0)
-    first = clip_key(sample_of(media), 3)
-    assert clip_key(sample_of(media), 3) == first
-    assert clip_key(sample_of(media), 1) != first
+    first = clip_key(sample_of(media), tmp_path, 3)
+    assert clip_key(sample_of(media), tmp_path, 3) == first
+    assert clip_key(sample_of(media), tmp_path, 1) != first
     os.utime(media, ns=(1, 1))
-    touched = clip_key(sample_of(media), 3)
+    touched = clip_key(sample_of(media), tmp_path, 3)
     assert touched != first
     write_silence(media, 2.0)
     os.utime(media, ns=(1, 1))
-    assert clip_key(sample_of(media), 3) != touched
+    assert clip_key(sample_of(media), tmp_path, 3) != touched
+
+
+def test_a_data_set_and_the_store_in_it_may_move(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    write_silence(old / "a.wav", 1.0)
+    first = clip_key(sample_of(old / "a.wav"), old / ".prepared", 3)
+    old.rename(new)
+    assert clip_key(sample_of(new / "a.wav"), new / ".prepared", 3) == first
+    assert clip_key(sample_of(new / "a.wav"), tmp_path / "elsewhere", 3) != first
 
 
 def test_a_directory_of_frames_is_known_by_its_files(tmp_path):
     frames = tmp_path / "frames"
     frames.mkdir()
     (frames / "0.jpg").write_bytes(b"x")
-    first = clip_key(sample_of(frames), 1)
+    first = clip_key(sample_of(frames), tmp_path, 1)
     (frames / "1.jpg").write_bytes(b"x")
-    assert clip_key(sample_of(frames), 1) != first
+    assert clip_key(sample_of(frames), tmp_path, 1) != first
 
 
 def test_a_cache_that_cannot_be_written_is_an_error_and_no_skipped_clip(tmp_path):

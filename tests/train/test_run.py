@@ -16,6 +16,7 @@ from train import loop, run
 from train.datasets.tokenizer import build_tokenizer
 from train.evaluation.trained import trained_on
 from train.options import options_for
+from train.progress import Silent
 from train.run import train
 
 QUICK = options_for("tiny", epochs=1, workers=1)
@@ -269,3 +270,42 @@ def test_a_teacher_of_other_labels_is_refused(first_run, drawn_data, tmp_path):
     with pytest.raises(MerEdgeError, match="teacher's labels are angry, happy, neutral, sad; exp"):
         train(drawn_data, tmp_path / "run", options)
     assert not (tmp_path / "run").exists()
+
+
+def test_clips_that_a_variant_cannot_decide_on_are_counted_or_refused(
+    few_clips, drawn_data, tmp_path
+):
+    options = replace(QUICK, variant="text", cache=drawn_data / ".prepared")
+    first = []
+
+    def silence_one(line):
+        first.append(line)
+        return {**line, "text": None} if len(first) == 1 else line
+
+    rewrite(few_clips, silence_one)
+    notes = Notes()
+    train(few_clips, tmp_path / "run", options, notes)
+    (warning,) = [text for text in notes.texts if "nothing is learned from them" in text]
+    assert warning.startswith("1 of 16 clips have nothing of what this variant decides by (text)")
+    rewrite(few_clips, lambda line: {**line, "text": None})
+    with pytest.raises(MerEdgeError, match="none of the 8 clips of the split 'train' has any"):
+        train(few_clips, tmp_path / "other", options)
+    assert not (tmp_path / "other").exists()
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.texts = []
+
+    def note(self, text, *, warning=False):
+        self.texts.append(text)
+
+
+def test_weights_and_teachers_that_do_not_fit_are_told_before_preparing(few_clips, tmp_path):
+    for changes, message in (
+        ({"resnet": Path("gone.pth")}, "gone.pth: no such file"),
+        ({"teacher": tmp_path / "gone"}, "gone is no directory"),
+    ):
+        with pytest.raises(MerEdgeError, match=message):
+            train(few_clips, tmp_path / "run", replace(QUICK, **changes))
+    assert not (few_clips / ".prepared").exists()

@@ -13,7 +13,7 @@ import msgspec
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.config import VARIANTS
-from train.options import TrainOptions, without_unused_weights
+from train.options import TrainOptions, only_what_applies
 
 NOT_VARIED = (
     "preset",
@@ -65,7 +65,7 @@ class Cell:
             MerEdgeError: a value is out of its range.
         """
         changed = replace(base, variant=self.variant, seed=seed, **self.changes)
-        return without_unused_weights(changed)
+        return only_what_applies(changed)
 
 
 def parse_vary(text: str) -> Vary:
