@@ -43,7 +43,9 @@ def test_pads_and_masks_clips_of_different_lengths():
     assert batch.input_ids[0].tolist() == [*short.input_ids.tolist(), 0, 0, 0]
     assert targets.tolist() == [[0, 0, 1], [1, 0, 0]]
     assert labelled.weights.tolist() == [1, 1]
-    assert collate([short], counts=False).weights.tolist() == [0]
+    stand_in = collate([short], counts=False)
+    assert stand_in.weights.tolist() == [0]
+    assert not stand_in.inputs.visual_mask.any()  # BatchNorm must not see it
 
 
 def test_a_clip_without_text_attends_to_one_token_and_says_so():

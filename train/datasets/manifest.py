@@ -72,7 +72,22 @@ def open_dataset(path: Path, options: DatasetOptions) -> DataSet:
             "name the --dataset it is for"
         )
     samples = read_manifest(path)
-    return DataSet("manifest", samples, label_names(samples))
+    return DataSet("manifest", samples, label_names(samples), _leaks(samples))
+
+
+def _leaks(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """A note if a group, such as a speaker, is in several splits."""
+    splits: dict[str, set[str]] = {}
+    for sample in samples:
+        if sample.group:
+            splits.setdefault(sample.group, set()).add(sample.split)
+    shared = sorted(group for group, where in splits.items() if len(where) > 1)
+    if not shared:
+        return ()
+    return (
+        f"{len(shared)} of {len(splits)} groups are in more than one split, the first is "
+        f"{shared[0]}: scores on the later splits look better than on strangers",
+    )
 
 
 def _find(path: Path) -> Path:

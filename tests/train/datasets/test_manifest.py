@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mer_edge.errors import MerEdgeError
 from train.datasets.manifest import read_manifest
-from train.datasets.registry import label_names
+from train.datasets.registry import label_names, open_dataset
 from train.datasets.sample import SPLITS, Sample
 
 GOOD = {"media": "a.mp4", "text": "Hello.", "labels": ["happy"], "split": "train"}
@@ -113,3 +113,15 @@ def test_returns_what_was_written(
     line = {"media": "a.mp4", "text": text, "labels": labels, "split": split}
     (sample,) = read_manifest(write(folder, line, "\r"))
     assert (sample.text, sample.labels, sample.split) == (text, tuple(labels), split)
+
+
+def test_a_speaker_in_two_splits_is_told(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.mp4").touch()
+    lines = [
+        {"media": f"{name}.mp4", "text": None, "labels": ["sad"], "split": split, "group": group}
+        for name, split, group in (("a", "train", "x"), ("b", "train", "y"), ("c", "test", "x"))
+    ]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (note,) = open_dataset(tmp_path).notes
+    assert note.startswith("1 of 2 groups are in more than one split, the first is x:")
