@@ -35,8 +35,8 @@ grid="--preset small --bert $bert --vggish runs/voices --resnet runs/faces --epo
 # Each modality on the larger sets of its own.
 for fold in 1 2 3 4 5; do
   "$mer" train "$source/ravdess_audio" --dataset ravdess --split-by fold-$fold-of-5 $scratch \
-    --variant audio --out runs/ravdess/fold-$fold --cache runs/ravdess/prepared --epochs 16 \
-    --patience 16 --batch-size 8 --lr 1e-3 --warmup-steps 100 --clip-norm 1
+    --variant audio --out runs/ravdess/fold-$fold --cache runs/ravdess/prepared --epochs 12 \
+    --patience 12 --batch-size 8 --lr 1e-3 --warmup-steps 100 --clip-norm 1
   "$mer" evaluate runs/ravdess/fold-$fold --dataset ravdess --split-by fold-$fold-of-5 \
     --data "$source/ravdess_audio" --cache runs/ravdess/prepared --json > runs/ravdess/fold-$fold.json
 done
