@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from train.ablation.result import Ablation, CellSummary
 from train.evaluation.headline import HEADLINES
 from train.evaluation.pictures.canvas import BLUE, GREY, ORANGE, clean, new_figure, plain, save
 
+LETTERS_PER_INCH = 9
+"""Of the title."""
 SHOWN = ("f1", "accuracy", "weighted_accuracy", "unweighted_average_recall")
 
 
@@ -19,7 +22,10 @@ def draw_ablation(ablation: Ablation, file: Path) -> None:
     if not cells or not shown:
         return
     longest = max(len(cell.name) for cell in cells)
-    figure = new_figure(2.7 * len(shown) + 0.085 * longest, 1.5 + 0.42 * len(cells), ablation.note)
+    width_in = 2.7 * len(shown) + 0.085 * longest
+    title = textwrap.fill(ablation.note, round(width_in * LETTERS_PER_INCH))
+    height_in = 1.5 + 0.42 * len(cells) + 0.2 * title.count("\n")
+    figure = new_figure(width_in, height_in, title)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, key in zip(panels, shown, strict=True):
         clean(axes)
