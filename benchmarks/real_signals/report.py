@@ -179,7 +179,7 @@ def baseline_table(found: dict[str, Any], baselines: Any) -> list[str]:
     ]
     return [
         "Each modality alone against frozen features with logistic regression (log-mel statistics, "
-        "histograms of oriented gradients, MiniLM's mean token):",
+        "grey values of 24 x 24 pixels, MiniLM's mean token):",
         "",
         "| what | frozen | trained |",
         "|---|---|---|",
