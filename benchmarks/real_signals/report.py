@@ -16,7 +16,7 @@ from typing import Any
 
 from mer_edge.files import new_file
 from train.evaluation.significance import paired_t_test
-from train.provenance import commit, versions
+from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 FULL = "mer-sem-mbt"
@@ -34,11 +34,11 @@ def main() -> None:
         "variants": variants,
         "attention": attention(variants, read(runs / "grid/attention/ablation.json")),
         "encoders": {name: test_scores(runs / "runs" / name) for name in ("faces", "voices")},
-        "ravdess": [test_uar(folder) for folder in sorted((runs / "runs/ravdess").glob("fold-*"))],
-        "text": read(runs / "text.json"),
-        "baselines": read(runs / "baselines.json"),
-        "overfit": read(runs / "overfit.json"),
-        "commit": commit(),
+        "ravdess": [test_uar(file) for file in sorted((runs / "runs/ravdess").glob("fold-*.json"))],
+        "text": read_if_there(runs / "text.json"),
+        "baselines": read_if_there(runs / "baselines.json"),
+        "overfit": read_if_there(runs / "overfit.json"),
+        "commit": read(runs / f"grid/variants/{FULL}/seed-0/report.json")["commit"],
         "versions": versions(),
         "machine": f"{os.cpu_count()} processors ({platform.machine()})",
     }
@@ -56,15 +56,19 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def read_if_there(path: Path) -> Any:
+    """None for a part that has not run: the page leaves it out."""
+    return read(path) if path.exists() else None
+
+
 def test_scores(run: Path) -> dict[str, Any]:
     scores: dict[str, Any] = read(run / "report.json")["test"]
     return scores
 
 
-def test_uar(run: Path) -> float:
+def test_uar(evaluation: Path) -> float:
     """The mean share of each class that the most probable label finds, as ``evaluate`` says it."""
-    evaluation = read(run.parent / f"{run.name}.json")
-    uar: float = evaluation["subjects"][0]["classes"]["unweighted_average_recall"]
+    uar: float = read(evaluation)["subjects"][0]["classes"]["unweighted_average_recall"]
     return uar
 
 
@@ -112,10 +116,11 @@ def page(found: dict[str, Any]) -> str:
         "",
         *attention_table(found["attention"]),
         "",
-        *baseline_table(found, baselines),
-        "",
-        *overfit_table(found["overfit"]),
     ]
+    if baselines and found["text"] and found["ravdess"]:
+        lines += [*baseline_table(found, baselines), ""]
+    if found["overfit"]:
+        lines += overfit_table(found["overfit"])
     return "\n".join(lines) + "\n"
 
 
@@ -134,10 +139,14 @@ def variant_table(variants: Any) -> list[str]:
             for name in ("f1", "accuracy", "weighted_accuracy", "unweighted_average_recall")
         ]
         p = paired_t_test(series(variants, cell["name"]), reference).p
-        said = "-" if cell["name"] == FULL or p is None else f"{p:.3f}"
+        said = "-" if cell["name"] == FULL or p is None else chance(p)
         parameters = next(r["parameters"] for r in variants["runs"] if r["cell"] == cell["name"])
         lines.append(f"| {cell['name']} | {' | '.join(shown)} | {said} | {parameters:,} |")
     return lines
+
+
+def chance(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def attention_table(forms: dict[str, dict[str, Any]]) -> list[str]:
@@ -149,7 +158,7 @@ def attention_table(forms: dict[str, dict[str, Any]]) -> list[str]:
         *(
             f"| {form} | {f['mean']:.3f} ± {f['deviation']:.3f} | "
             f"{', '.join(f'{value:.3f}' for value in f['values'])} | "
-            f"{'-' if f['p'] is None else format(f['p'], '.3f')} |"
+            f"{'-' if f['p'] is None else chance(f['p'])} |"
             for form, f in forms.items()
         ),
     ]
