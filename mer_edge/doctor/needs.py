@@ -31,7 +31,10 @@ MEDIA = ("av", "cv2", "numpy", "tokenizers", "safetensors", "pysubs2", "rich", "
 RUNS = (*MEDIA, "detector", "CPUExecutionProvider")
 NEEDS = (
     Need("demo", ("train", "export"), RUNS),
+    Need("prepare", (), (*MEDIA, "detector"), ("pyarrow", "filelock")),
     Need("train", ("train",), (*MEDIA, "detector")),
+    Need("evaluate", ("train",), (*MEDIA, "detector")),
+    Need("ablate", ("train",), (*MEDIA, "detector")),
     Need("export", ("export",), ("numpy", "tokenizers", "safetensors", "CPUExecutionProvider")),
     Need("infer", (), RUNS),
     Need("infer --plot", (), RUNS, ("matplotlib",)),
