@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,13 +42,19 @@ def reproducible(options: TrainOptions) -> Iterator[None]:
     """
     on_gpu = options.device == "cuda"
     deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    memory: Any = torch.utils.deterministic  # a module whose attributes it makes up
+    filling = memory.fill_uninitialized_memory
     with torch.random.fork_rng(range(torch.cuda.device_count()) if on_gpu else ()):
         torch.manual_seed(options.seed)
         torch.use_deterministic_algorithms(deterministic or not on_gpu)
+        # Else PyTorch writes NaN into all new memory before it is used, in case somebody reads
+        # what nobody wrote; a loss or gradient of NaN is looked for anyway.
+        memory.fill_uninitialized_memory = False
         torch.set_num_threads(options.threads or threads)
         try:
             yield
         finally:
+            memory.fill_uninitialized_memory = filling
             torch.use_deterministic_algorithms(deterministic)
             torch.set_num_threads(threads)
 
