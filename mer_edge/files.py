@@ -59,7 +59,7 @@ def check_out(out: Path, overwrite: bool, kind: str, marker: str, other: str = "
     Raises:
         MerEdgeError: ``out`` exists and may not be replaced, or is something else.
     """
-    if not _taken(out):
+    if not taken(out):
         return
     if not overwrite:
         raise MerEdgeError(
@@ -72,7 +72,7 @@ def check_out(out: Path, overwrite: bool, kind: str, marker: str, other: str = "
         )
 
 
-def _taken(path: Path) -> bool:
+def taken(path: Path) -> bool:
     """Whether there is something that a new directory would replace; an empty one is not."""
     return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
@@ -88,7 +88,7 @@ def new_directory(
     Raises:
         MerEdgeError: ``target`` exists and is not to be overwritten, or the disk says no.
     """
-    if _taken(target) and not overwrite:
+    if taken(target) and not overwrite:
         raise MerEdgeError(f"{target} exists already; name another --out or remove it first")
     with disk_errors(target, doing, advice):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import check_out, new_directory, recover_directory
+from mer_edge.files import check_out, new_directory, recover_directory, taken
 from mer_edge.model.checkpoint import write_checkpoint
 from mer_edge.model.checkpoint_files import BEST
 from train.predict import Predictions
@@ -67,7 +67,6 @@ class RunKeeper:
         out: the run's folder, which exists.
         tokenizer_json: of the model.
         report: as far as it is known.
-        scaler: gives the state of the loss scaler, where there is one.
     """
 
     def __init__(self, out: Path, tokenizer_json: str, report: TrainReport) -> None:
@@ -204,9 +203,7 @@ def earlier_report(out: Path) -> TrainReport | None:
     Raises:
         MerEdgeError: a folder that is no run.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    return read_report(out)
+    return read_report(out) if taken(out) else None
 
 
 def provenance_of(report: TrainReport) -> dict[str, str]:
