@@ -1,29 +1,24 @@
-"""Make every clip of a data set, in parallel processes, each only once."""
+"""Make every clip of a data set, each only once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_edge.errors import MerEdgeError
 from train.datasets.sample import Sample
-from train.prepare_worker import Job, make_clip, one_thread, shared_detector, start_worker
+from train.prepare_pool import make_in_processes
+from train.prepare_worker import Job, keep_clip, one_thread, shared_detector
 from train.prepared import ClipRef
 from train.progress import Progress
-from train.store import open_store, writing
-from train.stored_clip import StoredClip
+from train.store import ShardWriter, open_store, writing
 
 FORMAT = 4
 """Part of every key: raised when the stored form or the way clips are made changes."""
-JOBS_AHEAD = 4
-"""Clips per process that are given out or wait to be written: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +59,18 @@ def prepare_samples(
     refs = open_store(store)
     reasons: dict[str, str] = {}
     if any(job.key not in refs for job in jobs):
-        with writing(store, progress) as writer:
+        with writing(store, progress):
             refs = open_store(store)  # another process may have been at it
             missing = {job.key: job for job in jobs if job.key not in refs}
             done, total = len(jobs) - len(missing), len(jobs)
             progress.step("prepare", done, total)
-            for job, made in _run(list(missing.values()), workers):
-                done += 1
-                progress.step("prepare", done, total, job.sample.id)
-                if isinstance(made, StoredClip):
-                    writer.add(job.key, made)
-                else:
-                    reasons[job.key] = made
-                    progress.note(f"skipped {made}", warning=True)
+            with closing(_make(list(missing.values()), store, workers)) as making:
+                for job, reason in making:
+                    done += 1
+                    progress.step("prepare", done, total, job.sample.id)
+                    if reason is not None:
+                        reasons[job.key] = reason
+                        progress.note(f"skipped {reason}", warning=True)
         refs = open_store(store)
     else:
         progress.step("prepare", len(jobs), len(jobs))
@@ -111,58 +105,24 @@ def _identity(media: Path, store: Path) -> Iterator[tuple[str, int, int]]:
             yield str(file), -1, -1  # preparing it will say what is wrong
 
 
-def _run(jobs: Sequence[Job], workers: int | None) -> Iterator[tuple[Job, StoredClip | str]]:
+def _make(
+    jobs: Sequence[Job], store: Path, workers: int | None
+) -> Generator[tuple[Job, str | None], None, None]:
     """Make the clips, the longest first, so that at the end no process works on one alone."""
-    if not jobs:
-        return
     jobs = sorted(jobs, key=_size, reverse=True)
     count = workers or min(_processors(), -(-len(jobs) // 8))
-    if count == 1:
-        with one_thread():
-            shared_detector()  # what it lacks is said here, once, and not of every clip
+    return _make_here(jobs, store) if count <= 1 else make_in_processes(jobs, store, count)
+
+
+def _make_here(jobs: Sequence[Job], store: Path) -> Generator[tuple[Job, str | None], None, None]:
+    writer = ShardWriter(store)
+    with one_thread():
+        shared_detector()  # what it lacks is said here, once, and not of every clip
+        try:
             for job in jobs:
-                yield job, make_clip(job)
-        return
-    pool = ProcessPoolExecutor(
-        count, mp_context=multiprocessing.get_context("spawn"), initializer=start_worker
-    )
-    try:
-        yield from _spread(pool, jobs, count * JOBS_AHEAD)
-    except KeyboardInterrupt:
-        _end(pool)  # a second Ctrl-C while waiting for them would leave them behind
-        raise
-    except BrokenProcessPool as error:
-        raise MerEdgeError(
-            "a process that prepared clips was ended from outside, probably for want of memory; "
-            "run again with fewer --workers (what is prepared is kept)"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _end(pool: ProcessPoolExecutor) -> None:
-    """End the processes now, whatever they are at."""
-    for process in list((pool._processes or {}).values()):
-        process.terminate()
-
-
-def _spread(
-    pool: ProcessPoolExecutor, jobs: Sequence[Job], ahead: int
-) -> Iterator[tuple[Job, StoredClip | str]]:
-    waiting = iter(jobs)
-    running: dict[Future[StoredClip | str], Job] = {}
-    for job in waiting:
-        running[pool.submit(make_clip, job)] = job
-        if len(running) == ahead:
-            break
-    shared_detector()  # while the processes start: what it lacks is said once
-    while running:
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            done, made = running.pop(future), future.result()
-            following = next(waiting, None)
-            if following is not None:
-                running[pool.submit(make_clip, following)] = following
-            yield done, made
+                yield job, keep_clip(job, writer)
+        finally:
+            writer.flush()  # of a shard that could not be written nothing is left to write
 
 
 def _size(job: Job) -> float:

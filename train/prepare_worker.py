@@ -1,13 +1,7 @@
-"""One clip of a data set made, in a process and a thread of its own.
-
-Light on purpose: no torch and no pyarrow, so that a process starts in a moment.
-"""
+"""One clip of a data set made, in one thread."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +15,7 @@ from mer_edge.faces.mtcnn import MtcnnDetector
 from mer_edge.media.decode import decode_threads, set_decode_threads
 from mer_edge.text.source import TextOptions
 from train.datasets.sample import Sample
+from train.store import ShardWriter
 from train.stored_clip import StoredClip, encode_clip
 
 
@@ -31,6 +26,19 @@ class Job:
     key: str
     sample: Sample
     crops_per_segment: int
+
+
+def keep_clip(job: Job, writer: ShardWriter) -> str | None:
+    """Make a clip and give it to the writer; the reason where it cannot be made.
+
+    Raises:
+        MerEdgeError: the disk says no.
+    """
+    made = make_clip(job)
+    if isinstance(made, str):
+        return made
+    writer.add(job.key, made)
+    return None
 
 
 def make_clip(job: Job) -> StoredClip | str:
@@ -85,17 +93,3 @@ def one_thread() -> Iterator[None]:
     finally:
         cv2.setNumThreads(cv2_threads)
         set_decode_threads(decoding)
-
-
-def start_worker() -> None:
-    """Set a process up for :func:`make_clip`; it ends when the one that started it is gone."""
-    cv2.setNumThreads(1)
-    set_decode_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # nobody is left to take what it makes

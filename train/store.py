@@ -1,4 +1,4 @@
-"""The store of prepared clips: a folder of shards that only grows, one writer at a time."""
+"""The store of prepared clips: a folder of shards that only grows, one command at a time."""
 
 from __future__ import annotations
 
@@ -33,10 +33,8 @@ def open_store(folder: Path) -> dict[str, ClipRef]:
 
 
 @contextmanager
-def writing(folder: Path, progress: Progress) -> Iterator[ShardWriter]:
-    """Be the only process that adds to the store; what a killed one has left over is removed.
-
-    A shard in work is written on the way out, also on the way out of an error.
+def writing(folder: Path, progress: Progress) -> Iterator[None]:
+    """Be the only command that adds to the store; what a killed one has left over is removed.
 
     Raises:
         MerEdgeError: the folder may not be written, or the disk is full.
@@ -53,17 +51,13 @@ def writing(folder: Path, progress: Progress) -> Iterator[ShardWriter]:
     try:
         for leftover in folder.glob(".shard-*"):  # of new_file, whose process was killed
             leftover.unlink(missing_ok=True)
-        writer = ShardWriter(folder)
-        try:
-            yield writer
-        finally:
-            writer.flush()  # of a shard that could not be written nothing is left to write
+        yield
     finally:
         lock.release()
 
 
 class ShardWriter:
-    """Collects clips and writes them as shards."""
+    """Collects a process's clips and writes them as shards."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -93,7 +93,7 @@ def test_what_was_made_before_an_interruption_is_kept(drawn_data, tmp_path):
         prepare_samples(samples, tmp_path, 1, 1, Interrupting())
     notes = Notes()
     ready, _ = prepare_samples(samples, tmp_path, 1, 1, notes)
-    assert notes.steps == [(1, 3), (2, 3), (3, 3)]
+    assert notes.steps == [(2, 3), (3, 3)]
     assert len(ready) == 3
 
 

@@ -129,15 +129,9 @@ def test_help_is_light():
 
 
 def test_preparing_needs_no_torch():
-    code = (
-        "import sys, train.preparation, train.preparation_table\n"
+    script = (
+        "import sys, train.preparation, train.preparation_table, train.prepare_pool\n"
         "assert 'torch' not in sys.modules\n"
     )
-    worker = (
-        "import sys, train.prepare_worker\n"
-        "heavy = {'torch', 'pyarrow'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    for script in (code, worker):
-        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stderr
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr

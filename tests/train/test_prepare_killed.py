@@ -27,8 +27,9 @@ class Telling(Silent):
     def step(self, stage, done, total, detail=""):
         print(done, flush=True)
 
+store.SHARD_BYTES = 1  # a shard a clip, also in the processes that are started
+
 if __name__ == "__main__":
-    store.SHARD_BYTES = 1  # a shard a clip
     data, folder, workers = sys.argv[1:]
     prepare_samples(read_manifest(Path(data)), Path(folder), 1, int(workers), Telling())
 """
