@@ -20,7 +20,8 @@ from train.datasets.manifest_line import ManifestLine
 REQUIRED = ("media", "text", "labels", "split")
 _NUMBERS = ("start", "end", "frame_rate")
 _LABEL_SEPARATOR = ";"
-_EXPECTED = f"expected the columns {', '.join(REQUIRED)}, separated by commas"
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""What spreadsheets write where the comma is the decimal sign, and its name."""
 
 
 def csv_lines(text: str, path: Path) -> Iterator[tuple[int, ManifestLine]]:
@@ -56,15 +57,30 @@ def csv_lines(text: str, path: Path) -> Iterator[tuple[int, ManifestLine]]:
 
 def _heading(cells: list[str], path: Path) -> list[str]:
     heading = [cell.strip() for cell in cells]
+    _check_separator(cells, path)
     missing = [name for name in REQUIRED if name not in heading]
     if missing:
-        raise MerEdgeError(f"{path}: found no column {', '.join(missing)}; {_EXPECTED}")
+        raise MerEdgeError(
+            f"{path}: found no column {', '.join(missing)}; expected the columns "
+            f"{', '.join(REQUIRED)}, separated by commas; add what is missing, or mend its name"
+        )
     if len(set(heading)) < len(heading):
         twice = next(name for name in heading if heading.count(name) > 1)
         raise MerEdgeError(
             f"{path}: found the column '{twice}' twice; expected it once; remove one"
         )
     return heading
+
+
+def _check_separator(cells: list[str], path: Path) -> None:
+    """Refuse a heading that is one when it is cut elsewhere than at commas."""
+    for separator, name in _OTHER_SEPARATORS.items():
+        columns = [column.strip(' "') for column in ",".join(cells).split(separator)]
+        if set(REQUIRED) <= set(columns):
+            raise MerEdgeError(
+                f"{path}: found columns separated by {name}; expected commas; save the table with "
+                "commas between the cells and double quotes around a text with commas"
+            )
 
 
 def _line(heading: list[str], cells: list[str], where: str) -> ManifestLine:

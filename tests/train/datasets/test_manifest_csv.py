@@ -108,7 +108,9 @@ def test_json_lines_have_the_same_numbers_checked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("heading", "message"),
     [
-        ("media;text;labels;split", "no column media, text, labels, split; .* separated by commas"),
+        ("media;text;labels;split", "found columns separated by semicolons; expected commas; save"),
+        ("name\tmedia\ttext\tlabels\tsplit", "found columns separated by tabs; expected commas"),
+        ("media;text;label;split", "no column media, text, labels, split; .* separated by commas"),
         ("media,text,label,split", "found no column labels"),
         ("media,text,labels,split,split", "the column 'split' twice"),
     ],
