@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError, MissingExtraError
-from train.datasets.registry import configure_dataset, dataset_options
+from train.datasets.registry import configure_dataset, dataset_arguments, dataset_options
 
 TRAINING_CROPS = 3
 
@@ -78,11 +78,8 @@ def run(args: argparse.Namespace) -> int:
 
 def next_command(args: argparse.Namespace) -> str:
     """The training that finds these clips prepared."""
-    words = ["mer-edge", "train", str(args.data)]
+    words = ["mer-edge", "train", str(args.data), *dataset_arguments(dataset_options(args))]
     given = {
-        "--dataset": None if args.dataset == "manifest" else args.dataset,
-        "--split-by": args.split_by or None,
-        "--frame-rate": None if args.frame_rate is None else f"{args.frame_rate:g}",
         "--labels": None if args.labels is None else ",".join(args.labels),
         "--cache": None if args.cache is None else str(args.cache),
     }

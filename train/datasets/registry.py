@@ -101,3 +101,13 @@ def dataset_options(args: argparse.Namespace) -> DatasetOptions:
         MerEdgeError: no such data set.
     """
     return DatasetOptions(args.dataset, args.split_by, args.frame_rate)
+
+
+def dataset_arguments(options: DatasetOptions) -> list[str]:
+    """What a user types for these options; nothing for the usual ones."""
+    given = {
+        "--dataset": "" if options.name == DatasetOptions().name else options.name,
+        "--split-by": options.split_by,
+        "--frame-rate": "" if options.frame_rate_hz is None else f"{options.frame_rate_hz:g}",
+    }
+    return [word for name, value in given.items() if value for word in (name, value)]

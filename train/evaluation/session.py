@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mer_edge.errors import MerEdgeError
-from train.datasets.registry import DatasetOptions
+from train.datasets.registry import DatasetOptions, dataset_arguments
 from train.evaluation.data import EvaluationData, check_split_name, open_data
 from train.evaluation.evaluation import (
     DataSummary,
@@ -133,6 +133,7 @@ def _open_data(request: Request, labels: Sequence[str], progress: Progress) -> E
             )
         data, store = known.data, store or known.store
         dataset = known.dataset if dataset == DatasetOptions() else dataset
+        _check_not_moved(data, dataset)
     splits = [request.split, *(["valid"] if request.temperature else [])]
     return open_data(
         data,
@@ -144,6 +145,15 @@ def _open_data(request: Request, labels: Sequence[str], progress: Progress) -> E
         crops_per_segment=crops,
         workers=request.workers,
     )
+
+
+def _check_not_moved(data: Path, dataset: DatasetOptions) -> None:
+    if not data.exists():
+        arguments = " ".join(["--data DATA", *dataset_arguments(dataset)])
+        raise MerEdgeError(
+            f"{data}: the data that the run was trained on is not there; expected it where it was "
+            f"then; say where it is now with {arguments}"
+        )
 
 
 def _evaluate_one(

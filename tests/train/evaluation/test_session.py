@@ -164,6 +164,20 @@ def test_subjects_that_do_not_fit_are_refused(trained, tmp_path):
         evaluate(Request((trained.run, other), bootstrap=QUICK, store=trained.store))
 
 
+def test_data_that_has_moved_is_asked_for(trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained.run, run)
+    report = json.loads((run / "report.json").read_text())
+    report["options"]["dataset"] = {"name": "ravdess", "split_by": "actors"}
+    (run / "report.json").write_text(json.dumps(report | {"data": "../gone"}))
+    with pytest.raises(
+        MerEdgeError,
+        match=r"/gone: the data that the run was trained on is not there; .* where it is now with "
+        r"--data DATA --dataset ravdess --split-by actors$",
+    ):
+        evaluate(Request((run,)))
+
+
 def test_a_run_without_an_epoch_says_so(trained, tmp_path):
     (tmp_path / "report.json").write_text((trained.run / "report.json").read_text())
     with pytest.raises(MerEdgeError, match="the run has no checkpoint yet"):
