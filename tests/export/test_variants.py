@@ -26,32 +26,14 @@ from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.build import build_model
 from mer_edge.model.checkpoint import Checkpoint
-from mer_edge.model.config import (
-    TINY,
-    VARIANTS,
-    AudioSizes,
-    ModelConfig,
-    VisualSizes,
-    variant_name,
-    with_variant,
-)
+from mer_edge.model.config import TINY, ModelConfig, variant_name
 from mer_edge.model.mer import MerModel, ModelBatch
 from mer_edge.text.tokenizer import TextTokenizer
 from runtime.recognizer import Recognizer
 from tests.make_tiny_bundle import SENTENCES
+from tests.variants import CELLS
 from train.datasets.tokenizer import build_tokenizer
 
-SMALL = replace(
-    TINY,
-    audio=AudioSizes((2, 3, 4, 6), 8, 8),
-    visual=VisualSizes((4, 4, 6, 8), (1, 1, 1, 1)),
-    bottleneck_size=8,
-    attention_heads=2,
-)
-CELLS: dict[str, ModelConfig] = {name: with_variant(SMALL, name) for name in VARIANTS} | {
-    "joint": replace(SMALL, cross_modal="joint"),
-    "bi_cross": replace(SMALL, cross_modal="bi_cross"),
-}
 GRAPHS = {
     "audio": {"audio", "fusion"},
     "audio-sem": {"text", "audio", "fusion"},

@@ -8,27 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.model.config import (
-    PAPER,
-    TINY,
-    VARIANTS,
-    AudioSizes,
-    ModelConfig,
-    VisualSizes,
-    variant_name,
-    with_variant,
-)
+from mer_edge.model.config import PAPER, VARIANTS, ModelConfig, variant_name, with_variant
 from mer_edge.model.mer import MerModel
 from tests.mer_edge.model.batches import random_batch, tiny_model
+from tests.variants import CELLS as SHARED
+from tests.variants import SMALL
 
-SMALL = replace(
-    TINY,
-    audio=AudioSizes((2, 3, 4, 6), 8, 8),
-    visual=VisualSizes((4, 4, 6, 8), (1, 1, 1, 1)),
-    bottleneck_size=8,
-    attention_heads=2,
-)
-"""Smaller than tiny: these tests build dozens of networks."""
 PARTS = {
     "mer": {"text_encoder", "vggish", "resnet", "fusion", "absent_text"},
     "mer-sem-mbt-no-text": {"text_encoder", "vggish", "resnet", "fusion", "absent_text"},
@@ -38,9 +23,7 @@ PARTS = {
     "visual-sem": {"text_encoder", "resnet", "fusion", "absent_text"},
     "text": {"text_encoder", "fusion", "absent_text"},
 }
-CELLS: dict[str, ModelConfig] = {name: with_variant(SMALL, name) for name in VARIANTS} | {
-    "joint": replace(SMALL, cross_modal="joint"),
-    "bi_cross": replace(SMALL, cross_modal="bi_cross"),
+CELLS = SHARED | {
     "key": replace(SMALL, sem_attention="key"),
     "tokens": replace(SMALL, sem_attention="tokens"),
     "audio and text": replace(
@@ -95,12 +78,12 @@ def test_the_papers_names() -> None:
 )
 def test_variants_that_make_no_network(changes: dict[str, object], message: str) -> None:
     with pytest.raises(MerEdgeError, match=message):
-        replace(TINY, **changes)
+        replace(SMALL, **changes)
 
 
 def test_an_unknown_variant_is_one_clear_error() -> None:
     with pytest.raises(MerEdgeError, match="no variant 'mbt-mer'; expected one of mer, mer-sem"):
-        with_variant(TINY, "mbt-mer")
+        with_variant(SMALL, "mbt-mer")
 
 
 def loss_of(model: MerModel, batch: object) -> torch.Tensor:
