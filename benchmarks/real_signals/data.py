@@ -7,7 +7,8 @@ it is in life: no figure from this data is benchmark accuracy.
     python benchmarks/real_signals/data.py --source FOLDER --out DATA
 
 FOLDER holds ``ravdess_audio/*.flac`` (16 kHz), ``fer2013/fer2013.zip`` and
-``goemotions/{train,dev}.tsv``. Writes ``DATA/triples`` and ``DATA/faces`` with a manifest each.
+``goemotions/{train,dev}.tsv``. Writes ``DATA/triples`` and ``DATA/faces`` with a manifest each, and
+``DATA/voices``: every recording of RAVDESS under its own name, cut to what is spoken.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    write_voices(args.out / "voices", args.source / "ravdess_audio")
     faces = read_faces(args.source / "fer2013" / "fer2013.zip")
     sentences = read_sentences(args.source / "goemotions")
     write_faces(args.out / "faces", faces)
@@ -114,6 +116,15 @@ def write_faces(folder: Path, faces: dict[tuple[str, str], list[tuple[str, bytes
             media = str(path.relative_to(folder))
             lines.append({"media": media, "text": None, "labels": [label], "split": split})
     write_manifest(folder, [{**line, "faces": "aligned"} for line in lines])
+
+
+def write_voices(folder: Path, recordings: Path) -> None:
+    """All 8 emotions, in the layout of ``--dataset ravdess``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = sorted(recordings.glob("*.flac"))
+    for file in files:
+        write_wav(folder / f"{file.stem}.wav", spoken(read_sound(file)))
+    print(f"{folder}: {len(files)} clips")
 
 
 def write_triples(
