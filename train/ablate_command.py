@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.stages import require_packages
+from train import packages
 from train.ablation.grid import PAPER_VARIANTS, make_cells, parse_vary, reference_of
 from train.command import configure_training, training_options
 
@@ -56,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: what is wrong with the grid, the data, the options or the folder.
     """
-    from train.evaluate_command import require_packages
-
-    require_packages("mer-edge ablate")
+    require_packages("mer-edge ablate", packages.ABLATE, packages.EXTRA)
     from mer_edge.cli.progress import Bars
     from train.ablation.sweep import ablate
     from train.ablation.writing import check_out, write_ablation

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.errors import MerEdgeError
 from mer_edge.model.config import VARIANTS
+from mer_edge.stages import require_packages
+from train import packages
 from train.datasets.registry import configure_dataset, dataset_options
 from train.distill_settings import DistillSettings
 from train.options import PRECISIONS, PRESET_OPTIONS, TrainOptions, options_for
@@ -157,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
         MerEdgeError: what is wrong with the data, the options or the machine.
     """
     options = training_options(args, seed=args.seed)
-    require_packages("mer-edge train")
+    require_packages("mer-edge train", packages.TRAIN, packages.EXTRA)
     from mer_edge.cli.progress import Bars
     from train.distributed import is_main_process
     from train.run import train
@@ -260,14 +261,3 @@ def _distillation(args: argparse.Namespace) -> DistillSettings | None:
             "add --teacher RUN"
         )
     return DistillSettings(**given)
-
-
-def require_packages(command: str) -> None:
-    """Say which extra is missing, before anything heavy is imported.
-
-    Raises:
-        MissingExtraError: one of training's packages is not installed.
-    """
-    for package in ("torch", "torchvision", "transformers", "accelerate", "pyarrow"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(command, package, "train,cpu")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_edge.errors import MissingExtraError
+from mer_edge.stages import require_packages
+from train import packages
 from train.datasets.registry import configure_dataset, dataset_options
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: what is wrong with a subject, the data or the options.
     """
-    require_packages("mer-edge evaluate")
+    require_packages("mer-edge evaluate", packages.EVALUATE, packages.EXTRA)
     from mer_edge.cli.progress import Bars
     from train.evaluation.session import evaluate
     from train.evaluation.writing import as_json, check_new_evaluation, write_evaluation
@@ -91,17 +91,6 @@ def run(args: argparse.Namespace) -> int:
             print(f"written: {args.out} (evaluation.json, predictions, pictures)")
         print(f"next: {_next_command(args, evaluation.subjects[0].info.kind)}")
     return 0
-
-
-def require_packages(purpose: str) -> None:
-    """Refuse to start what could not be finished.
-
-    Raises:
-        MissingExtraError: a package of the extra ``train`` is not installed.
-    """
-    for package in ("torch", "torchvision", "transformers", "scipy", "sklearn", "matplotlib"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(purpose, package, "train,cpu")
 
 
 def _request(args: argparse.Namespace) -> Request:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.errors import MerEdgeError
+from mer_edge.stages import require_packages
+from train import packages
 from train.datasets.registry import configure_dataset, dataset_arguments, dataset_options
 
 TRAINING_CROPS = 3
@@ -50,9 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """
     _check(args)
     options = dataset_options(args)
-    for package in ("pyarrow", "filelock"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError("mer-edge prepare", package, "train,cpu")
+    require_packages("mer-edge prepare", packages.PREPARE, packages.EXTRA)
     from mer_edge.cli.progress import Bars
     from train.preparation import prepare_data
 

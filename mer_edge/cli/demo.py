@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mer_edge.errors import MissingExtraError
+from mer_edge.stages import require_packages
 
 if TYPE_CHECKING:
     from mer_edge.cli.progress import Bars
@@ -28,7 +27,11 @@ CLIPS = 240
 """Two thirds for training, a sixth for validation, a sixth that the model never sees."""
 MODALITY_DROPOUT = 0.15
 """So that the model copes with a clip that lacks sound, face or text."""
-PACKAGES = ("torch", "torchvision", "transformers", "onnx", "onnxscript", "onnxruntime")
+PACKAGES = (
+    *("pyarrow", "filelock", "torch", "torchvision", "transformers", "accelerate", "tensorboard"),
+    *("onnx", "onnxscript", "onnxruntime", "matplotlib"),
+)
+"""What the stages and the picture need."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: a package is missing, or ``--out`` may not be written.
     """
-    require_packages()
+    require_packages("mer-edge demo", PACKAGES, "train,export,cpu")
     from mer_edge.cli.progress import Bars
     from mer_edge.files import check_out, new_directory
 
@@ -86,17 +89,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         show(outcome, example, args.out)
     return 0
-
-
-def require_packages() -> None:
-    """Refuse to start what could not be finished.
-
-    Raises:
-        MissingExtraError: a stage's package is not installed.
-    """
-    for package in (*PACKAGES, "matplotlib"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError("mer-edge demo", package, "train,export,cpu")
 
 
 def make_demo(folder: Path, clips: int, seed: int, bars: Bars) -> tuple[Outcome, Result]:

@@ -1,6 +1,7 @@
 """``mer-edge train`` as a user meets it."""
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
@@ -8,7 +9,6 @@ import sys
 import pytest
 
 from mer_edge.cli.main import main
-from mer_edge.errors import MissingExtraError
 from mer_edge.model.checkpoint import load_checkpoint
 from train import command
 
@@ -72,15 +72,26 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert (drawn_data / "manifest.jsonl").is_file()
 
 
-def test_a_missing_package_is_named_with_its_extra(drawn_data, tmp_path, monkeypatch):
-    original = command.importlib.util.find_spec
+@pytest.mark.parametrize(
+    ("arguments", "package"),
+    [
+        (["prepare", "DATA"], "filelock"),
+        (["train", "DATA", "--out", "RUN"], "transformers"),
+        (["evaluate", "RUN"], "sklearn"),
+        (["ablate", "DATA", "--out", "OUT"], "accelerate"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(arguments, package, monkeypatch, capsys):
+    original = importlib.util.find_spec
     monkeypatch.setattr(
-        command.importlib.util,
-        "find_spec",
-        lambda name: None if name == "transformers" else original(name),
+        importlib.util, "find_spec", lambda name: None if name == package else original(name)
     )
-    with pytest.raises(MissingExtraError, match=r"transformers, .* 'mer-edge\[train,cpu\]'"):
-        command.require_packages("mer-edge train")
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"error: mer-edge {arguments[0]} needs the package {package}, which is not installed; "
+        "run: pip install 'mer-edge[train,cpu]'"
+    )
 
 
 def test_help_loads_no_torch():
