@@ -19,10 +19,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mer_edge.checkout import commit
 from mer_edge.cli.demo import CLIPS, make_demo
 from mer_edge.cli.progress import Bars
 from mer_edge.files import new_file
-from train.provenance import commit, versions
+from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

@@ -28,8 +28,9 @@ from typing import Any
 
 from rich.progress import track
 
+from mer_edge.checkout import commit
 from mer_edge.files import new_file
-from train.provenance import commit, versions
+from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
 KINDS = {"video": (".mp4", ".mkv", ".mov", ".avi", ".webm"), "sound": (".flac", ".wav", ".mp3")}

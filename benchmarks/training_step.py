@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mer_edge.checkout import commit
 from mer_edge.cli.progress import Bars
 from mer_edge.files import new_file
 from mer_edge.text.tokenizer import TextTokenizer
@@ -34,7 +35,7 @@ from train.loop import positive_weights
 from train.optimizer import freeze, make_optimizer
 from train.options import PRECISIONS, TrainOptions, options_for
 from train.prepare import prepare_samples
-from train.provenance import commit, versions
+from train.provenance import versions
 from train.setup import make_model, reproducible
 from train.splits import label_splits
 

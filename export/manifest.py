@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +22,7 @@ from mer_edge.bundle import (
     ShapeRange,
     sha256_of,
 )
+from mer_edge.checkout import commit
 from mer_edge.model.checkpoint import Checkpoint
 from mer_edge.model.config import ModelConfig, variant_name
 from mer_edge.segments import (
@@ -94,26 +94,6 @@ def provenance(training: Mapping[str, str]) -> dict[str, str]:
         "python": platform.python_version(),
         "exported": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    commit = git_commit()
-    if commit:
-        found["commit"] = commit
+    if known := commit():
+        found["commit"] = known
     return found | {f"training.{key}": value for key, value in training.items()}
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout this code runs from; None for an installed package.
-
-    ``-dirty`` is appended when a tracked file differs from it.
-    """
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty"]
-    try:
-        # No tag matches: always the hash itself.
-        described = subprocess.run(
-            [*command, "--exclude", "*"], capture_output=True, text=True, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return described.stdout.strip() or None

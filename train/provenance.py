@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
@@ -28,16 +27,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def commit() -> str:
-    """The checkout's commit, with ``+changes`` if tracked files differ; "" outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return ""  # installed: a repository around the environment is not this project's
-    head = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    return f"{head}+changes" if head and changed else head
-
-
 def fingerprint(samples: Sequence[Sample]) -> str:
     """SHA-256 over what every sample says of itself and the sizes of its files, in their order.
 
@@ -57,13 +46,3 @@ def _sizes(media: Path) -> list[tuple[str, int]]:
         # A link to nothing has no size, and preparing the clip has said what is wrong with it.
         return sorted((file.name, file.stat().st_size) for file in media.iterdir() if file.exists())
     return [(media.name, media.stat().st_size)] if media.exists() else []
-
-
-def _git(root: Path, *arguments: str) -> str:
-    try:
-        ran = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return ran.stdout.strip()

@@ -14,6 +14,7 @@ import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
+from mer_edge.checkout import commit
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.checkpoint import load_checkpoint
 from mer_edge.model.checkpoint_files import BEST
@@ -32,7 +33,7 @@ from train.predict import predict
 from train.preflight import check_before_work, check_weights
 from train.prepare import ReadySample, Skipped, prepare_samples
 from train.progress import Progress, Silent
-from train.provenance import commit, fingerprint, versions
+from train.provenance import fingerprint, versions
 from train.report import SplitScores, TrainReport, jsonable
 from train.setup import load_teacher, make_model, notice_of, reproducible
 from train.splits import Splits, check_splits, label_splits

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.real_signals.data import LABELS
+from mer_edge.checkout import commit
 from mer_edge.cli.progress import Bars
 from mer_edge.model.config import VARIANTS
 from mer_edge.text.tokenizer import TextTokenizer
@@ -31,7 +32,7 @@ from train.optimizer import make_optimizer
 from train.options import TrainOptions, only_what_applies, options_for
 from train.prepare import ReadySample, prepare_samples
 from train.progress import Progress, Silent
-from train.provenance import commit, versions
+from train.provenance import versions
 from train.setup import make_model, reproducible
 from train.splits import label_splits
 from train.state import Standing

@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, recall_score
 
 from benchmarks.real_signals.baselines import single_label
 from benchmarks.real_signals.data import GOEMOTIONS
+from mer_edge.checkout import commit
 from mer_edge.cli.progress import Bars
 from mer_edge.text.tokenizer import TextTokenizer
 from train.collate import LabelledClip
@@ -30,7 +31,7 @@ from train.options import options_for
 from train.predict import predict
 from train.prepared import ClipRef, write_shard
 from train.progress import Progress
-from train.provenance import commit, versions
+from train.provenance import versions
 from train.setup import make_model, reproducible
 from train.splits import tokenized
 from train.state import Standing

@@ -1,12 +1,9 @@
-import re
-import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import torch
 
-import export.manifest
-from export.manifest import git_commit, shape_ranges
+from export.manifest import shape_ranges
 from mer_edge import __version__
 from mer_edge.bundle import ShapeRange, sha256_of
 from mer_edge.model.config import TINY, with_variant
@@ -63,23 +60,3 @@ def test_shape_ranges_are_those_of_the_graphs_there_are():
     ranges = {name: set(shape_ranges(with_variant(TINY, name))) for name in ("audio", "text")}
     assert ranges["audio"] == {"batch", "segments", "clip_segments"}
     assert ranges["text"] == {"batch", "tokens"}
-
-
-def test_the_commit_is_that_of_the_checkout(tmp_path, monkeypatch):
-    root = tmp_path / "checkout"
-    (root / "export").mkdir(parents=True)
-    (root / "export" / "manifest.py").write_text("")
-    monkeypatch.setattr(export.manifest, "__file__", str(root / "export" / "manifest.py"))
-    assert git_commit() is None
-
-    def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        subprocess.run(["git", "-C", str(root), *identity, *arguments], check=True)
-
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "-m", "first")
-    git("tag", "v1")
-    assert re.fullmatch(r"[0-9a-f]{40}", git_commit() or "")
-    (root / "export" / "manifest.py").write_text("changed")
-    assert re.fullmatch(r"[0-9a-f]{40}-dirty", git_commit() or "")
