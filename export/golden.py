@@ -14,12 +14,12 @@ import torch
 
 from export.cases import BatchShape, Case, make_batch
 from export.chain import absent_text_of, encoder_sizes, run_chain
-from export.comparison import compare
 from export.graphs import GraphPlan
 from export.runners import GraphRunner, Recorder, Tensors, TorchRunner
 from mer_edge.bundle import GRAPHS
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.mer import MerModel, ModelBatch
+from mer_edge.parity.comparison import compare
 
 TOLERANCE = 1e-4
 """Times the largest magnitude of the tensor where that is above 1."""

@@ -12,12 +12,12 @@ import torch
 
 from export.cases import Case, make_batch
 from export.chain import absent_text_of, encoder_sizes, run_chain
-from export.comparison import Comparison, compare
 from export.graphs import GraphPlan
 from export.runners import GraphRunner, Memo, OnnxRunner, Tensors, TorchRunner
 from mer_edge.bundle import GRAPHS
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.mer import MerModel, ModelBatch
+from mer_edge.parity.comparison import Comparison, compare
 
 TOLERANCE = 1e-4
 """The largest difference between two logits that lets a bundle out."""

@@ -1,0 +1,76 @@
+"""What becomes of the label decisions: probabilities against probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_edge.parity.limits import Limits
+
+
+@dataclass(frozen=True)
+class DecisionParity:
+    """The decisions of one part on a number of clips, against the reference's."""
+
+    part: str
+    """``chain``, or ``fusion`` alone on the reference's features."""
+    real: bool
+    """Whether the clips are somebody's, not random ones."""
+    clips: int
+    decisions: int
+    """Pairs of clip and label that count, see ``compare_decisions``."""
+    agreement: float | None
+    """The share of them that are the same; None of none."""
+    clip_agreement: float | None
+    """The share of clips with all of their counted decisions the same; None where none counts."""
+    max_probability_change: float
+    mean_probability_change: float
+    worst: str
+    """The case or clip, and the label's index, with the largest change."""
+
+
+def probabilities_of(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x)) in double precision, without overflow for large negative x."""
+    return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
+
+
+def compare_decisions(
+    part: str,
+    real: bool,
+    names: list[str],
+    logits: tuple[NDArray[np.floating], NDArray[np.floating]],
+    thresholds: NDArray[np.float64],
+    limits: Limits,
+) -> DecisionParity:
+    """Decisions are probabilities strictly above their label's threshold.
+
+    Of random clips only those count whose reference is farther from its threshold than its
+    probability may change: what is closer may fall on either side within the limits, and a network
+    that has learned nothing has everything there. Of real clips all count.
+
+    Args:
+        names: per clip, for the report.
+        logits: reference and found, finite, shape = (clips, labels) each.
+    """
+    reference, actual = (probabilities_of(side) for side in logits)
+    change = np.abs(actual - reference)
+    same = (reference > thresholds) == (actual > thresholds)
+    counts = np.ones_like(same)
+    if not real:
+        margin = limits.max_probability_change or limits.mean_probability_change or 0.0
+        counts = np.abs(reference - thresholds) > margin
+    rows = counts.any(1)
+    clip, label = np.unravel_index(int(change.argmax()), change.shape)
+    return DecisionParity(
+        part=part,
+        real=real,
+        clips=len(names),
+        decisions=int(counts.sum()),
+        agreement=float(same[counts].mean()) if counts.any() else None,
+        clip_agreement=float((same | ~counts).all(1)[rows].mean()) if rows.any() else None,
+        max_probability_change=float(change.max()),
+        mean_probability_change=float(change.mean()),
+        worst=f"{names[clip]}, label {label}",
+    )
