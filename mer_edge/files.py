@@ -19,7 +19,8 @@ NOTHING_KEPT = "nothing was kept; free some space or choose another --out"
 def disk_errors(target: Path, doing: str, advice: str = NOTHING_KEPT) -> Iterator[None]:
     """Turn a full disk, a missing permission and the like into one clear error.
 
-    ``advice`` ends the message of a full disk: what is left, and what to do.
+    ``advice`` ends the message of a full disk: what is left, and what to do, with the option that
+    names the place.
 
     Libraries that write for us do not all raise ``OSError`` (safetensors, for one, has its own
     class and only the text of the system's message), so a full disk is also told by its text.
@@ -138,12 +139,13 @@ def check_new_file(target: Path, name: str) -> None:
 
 
 @contextmanager
-def new_file(target: Path, doing: str) -> Iterator[Path]:
+def new_file(target: Path, doing: str, *, advice: str = NOTHING_KEPT) -> Iterator[Path]:
     """Yield a temporary file that becomes ``target`` when the block succeeds.
 
     It lies beside ``target``; beside the file that is meant where ``target`` is a link.
+    ``advice``: see :func:`disk_errors`.
     """
-    with disk_errors(target, doing):
+    with disk_errors(target, doing, advice):
         check_new_file(target, str(target))
         place = target.resolve()
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ STAGE_COLOURS = {
     "tokenize": "#2b2f33",
     "fusion": "#7b5ea7",
 }
+NO_PICTURE = "there is no picture; free some space or choose another place for it"
 DECIDED, UNDECIDED = "#2f7d4f", "#b8bfc6"
 
 
@@ -57,7 +58,7 @@ def draw_result(result: Result, path: Path, title: str) -> None:
     _draw_probabilities(figure.add_subplot(grid[0, 0]), result)
     _draw_modalities(figure.add_subplot(grid[0, 1]), result)
     _draw_timeline(figure.add_subplot(grid[1, :]), result)
-    with new_file(path, "drawing the picture") as temporary:
+    with new_file(path, "drawing the picture", advice=NO_PICTURE) as temporary:
         figure.savefig(temporary, dpi=120)
 
 

@@ -109,7 +109,7 @@ class RunKeeper:
                 self.training.optimizer,
                 {} if scaler is None else scaler.state_dict(),
             )
-        write_reports(self.out, self.report, standing.history)
+        write_reports(self.out, self.report, standing.history, STILL_THERE)
 
     def figures(self, step: int, values: dict[str, float]) -> None:
         if self._curves is None:
@@ -125,7 +125,7 @@ class RunKeeper:
         """Say in the folder that the run is over, and how its best model tests."""
         self.report = replace(self.report, test=test, finished=True)
         self.note(standing)
-        write_reports(self.out, self.report, standing.history)
+        write_reports(self.out, self.report, standing.history, STILL_THERE)
         shutil.rmtree(self.out / LAST, ignore_errors=True)
         return self.report
 

@@ -15,6 +15,7 @@ from train.datasets.published import CLIPS, count_labels, differences
 from train.datasets.registry import DataSet, DatasetOptions, open_dataset
 from train.datasets.sample import SPLITS, Sample
 from train.prepare import prepare_samples
+from train.prepared import CLIPS_KEPT
 from train.progress import Progress
 
 FAILED_NAME = "failed.json"
@@ -144,7 +145,7 @@ def _check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:
 
 
 def _write_failed(failed: Sequence[FailedClip], file: Path) -> None:
-    with new_file(file, "listing the clips that failed") as temporary:
+    with new_file(file, "listing the clips that failed", advice=CLIPS_KEPT) as temporary:
         temporary.write_text(
             json.dumps([asdict(clip) for clip in failed], indent=1, ensure_ascii=False) + "\n",
             encoding="utf-8",

@@ -36,6 +36,11 @@ from train.stored_clip import StoredClip
 
 KEYS = b"mer_edge_keys"
 """The footer's entry with the keys of all rows, as a JSON list."""
+CLIPS_KEPT = (
+    "the clips prepared before are kept; free some space and run the command again, or name "
+    "another folder with --cache"
+)
+"""Where the disk of the store is full."""
 MOST_OPEN_FILES = 256
 """Of this process: more are closed, those first that were not used for longest."""
 
@@ -56,7 +61,7 @@ def write_shard(file: Path, clips: Sequence[tuple[str, StoredClip]]) -> None:
     """
     schema = _schema([key for key, _ in clips])
     with (
-        new_file(file, "preparing clips") as temporary,
+        new_file(file, "preparing clips", advice=CLIPS_KEPT) as temporary,
         pq.ParquetWriter(
             temporary,
             schema,

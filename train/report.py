@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import new_file
+from mer_edge.files import NOTHING_KEPT, new_file
 from train.metrics import Scores, decide, score
 from train.predict import Predictions
 from train.state import EpochRecord
@@ -76,10 +76,19 @@ class TrainReport:
     notice: str
 
 
-def write_reports(directory: Path, report: TrainReport, history: Sequence[EpochRecord]) -> None:
-    """Write both files into ``directory``, each whole or not at all."""
-    _write_json(directory / HISTORY_FILE, [asdict(record) for record in history])
-    _write_json(directory / REPORT_FILE, asdict(report))
+def write_reports(
+    directory: Path,
+    report: TrainReport,
+    history: Sequence[EpochRecord],
+    advice: str = NOTHING_KEPT,
+) -> None:
+    """Write both files into ``directory``, each whole or not at all.
+
+    Args:
+        advice: where the disk is full.
+    """
+    _write_json(directory / HISTORY_FILE, [asdict(record) for record in history], advice)
+    _write_json(directory / REPORT_FILE, asdict(report), advice)
 
 
 def read_report(directory: Path) -> TrainReport:
@@ -97,8 +106,8 @@ def read_report(directory: Path) -> TrainReport:
         ) from error
 
 
-def _write_json(file: Path, content: object) -> None:
-    with new_file(file, "writing the report") as temporary:
+def _write_json(file: Path, content: object, advice: str) -> None:
+    with new_file(file, "writing the report", advice=advice) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

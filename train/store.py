@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mer_edge.files import check_new_file, disk_errors
-from train.prepared import ClipRef, read_keys, write_shard
+from train.prepared import CLIPS_KEPT, ClipRef, read_keys, write_shard
 from train.progress import Progress
 from train.stored_clip import StoredClip
 
@@ -40,7 +40,7 @@ def writing(folder: Path, progress: Progress) -> Iterator[None]:
         MerEdgeError: the folder may not be written, or the disk is full.
     """
     check_new_file(folder / "shard", str(folder))
-    with disk_errors(folder, "preparing clips"):
+    with disk_errors(folder, "preparing clips", CLIPS_KEPT):
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:

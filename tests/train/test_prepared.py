@@ -108,3 +108,16 @@ def test_damage_is_told_with_the_file(tmp_path, damage):
     if damage != "row":
         with pytest.raises(MerEdgeError, match="remove the file and run mer-edge prepare again"):
             read_keys(file)
+
+
+def test_a_full_disk_names_the_option_of_the_store(tmp_path, monkeypatch):
+    def write_table(self, table):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(prepared_module.pq.ParquetWriter, "write_table", write_table)
+    clip = encode_clip(prepared_clip(np.random.default_rng(0), 1, 1))
+    with pytest.raises(
+        MerEdgeError, match=r"full while preparing clips .* before are kept; .*--ca"
+    ):
+        write_shard(tmp_path / "shard.parquet", [("key", clip)])
+    assert list(tmp_path.iterdir()) == []

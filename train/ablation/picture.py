@@ -15,8 +15,12 @@ LETTERS_PER_INCH = 9
 SHOWN = ("f1", "accuracy", "weighted_accuracy", "unweighted_average_recall")
 
 
-def draw_ablation(ablation: Ablation, file: Path) -> None:
-    """Draw a panel a figure, a row a cell, the reference in another colour."""
+def draw_ablation(ablation: Ablation, file: Path, advice: str) -> None:
+    """Draw a panel a figure, a row a cell, the reference in another colour.
+
+    Args:
+        advice: where the disk is full.
+    """
     cells = [cell for cell in ablation.cells if cell.figures]
     shown = [key for key in SHOWN if all(key in cell.figures for cell in cells)]
     if not cells or not shown:
@@ -39,7 +43,7 @@ def draw_ablation(ablation: Ablation, file: Path) -> None:
     figure.supxlabel(
         "mean ± deviation over seeds (line), single seeds (dots), reference in orange", fontsize=9
     )
-    save(figure, file)
+    save(figure, file, advice)
 
 
 def _draw_cell(axes: Any, row: int, cell: CellSummary, key: str, reference: bool) -> None:

@@ -13,6 +13,8 @@ from train.ablation.result import Ablation
 from train.ablation.tables import cells_csv, markdown, runs_csv
 
 ABLATION_FILE = "ablation.json"
+RUNS_KEPT = "the runs so far are kept; free some space and give the same command again"
+"""Where the disk is full."""
 
 
 def check_out(out: Path) -> None:
@@ -41,7 +43,7 @@ def write_ablation(out: Path, ablation: Ablation) -> None:
     _write(out / "ablation.md", markdown(ablation))
     _write(out / "ablation.csv", cells_csv(ablation))
     _write(out / "runs.csv", runs_csv(ablation))
-    draw_ablation(ablation, out / "ablation.png")
+    draw_ablation(ablation, out / "ablation.png", RUNS_KEPT)
 
 
 def as_json(ablation: Ablation, indent: int | None = None) -> str:
@@ -50,5 +52,5 @@ def as_json(ablation: Ablation, indent: int | None = None) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    with new_file(file, "writing the ablation") as temporary:
+    with new_file(file, "writing the ablation", advice=RUNS_KEPT) as temporary:
         temporary.write_text(text, encoding="utf-8")

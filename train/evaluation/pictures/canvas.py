@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mer_edge.files import new_file
+from mer_edge.files import NOTHING_KEPT, new_file
 
 DPI = 120
 BLUE, ORANGE, GREY = "#3f7fbf", "#d98b2b", "#8d949c"
@@ -38,13 +38,13 @@ def new_figure(width_in: float, height_in: float, title: str) -> Any:
     return figure
 
 
-def save(figure: Any, file: Path) -> None:
-    """Write the picture, whole or not at all.
+def save(figure: Any, file: Path, advice: str = NOTHING_KEPT) -> None:
+    """Write the picture, whole or not at all; ``advice`` is for a full disk.
 
     Raises:
         MerEdgeError: the disk says no.
     """
-    with new_file(file, "drawing the picture") as temporary:
+    with new_file(file, "drawing the picture", advice=advice) as temporary:
         figure.savefig(temporary, dpi=DPI)
 
 
