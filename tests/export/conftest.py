@@ -20,6 +20,7 @@ from mer_edge.bundle import Bundle
 from mer_edge.cli.main import main
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
 from tests.make_tiny_bundle import make_checkpoint
+from tests.once import made_once
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,24 @@ class Exported:
         return ParityCheck(self.checkpoint.model, self.plans, self.files | changed)
 
 
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    folder = tmp_path_factory.mktemp("export")
-    run, out = folder / "run", folder / "bundle"
-    make_checkpoint(run)
+def run_export(folder: Path) -> None:
+    make_checkpoint(folder / "run")
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
-        assert main(["export", str(run), "--out", str(out), "--json"]) == 0
-    checkpoint = load_checkpoint(run)
+        command = ["export", str(folder / "run"), "--out", str(folder / "bundle"), "--json"]
+        assert main(command) == 0
+    (folder / "stdout").write_text(stdout.getvalue())
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = made_once(tmp_path_factory, "exported", run_export)
+    checkpoint = load_checkpoint(folder / "run")
     return Exported(
-        run,
+        folder / "run",
         checkpoint,
-        Bundle.load(out),
-        json.loads(stdout.getvalue()),
+        Bundle.load(folder / "bundle"),
+        json.loads((folder / "stdout").read_text()),
         plan_graphs(checkpoint.model),
     )
 

@@ -3,15 +3,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import made_once
 from train.datasets.drawn import generate
 
 
 @pytest.fixture(scope="session")
 def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """16 generated clips of four people, prepared at most once in a test session."""
-    data = tmp_path_factory.mktemp("drawn") / "data"
-    generate(data, 16, seed=3)
-    return data
+
+    def draw(folder: Path) -> None:
+        generate(folder / "data", 16, seed=3, workers=1)
+
+    return made_once(tmp_path_factory, "drawn", draw) / "data"
 
 
 @pytest.fixture

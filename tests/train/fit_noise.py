@@ -1,6 +1,9 @@
 """Trains a small model on noise and prints its curve; run by one process or by several.
 
-python -m tests.train.fit_noise FOLDER
+python -m tests.train.fit_noise FOLDER [ARGUMENTS]
+
+prints a line of JSON. With ARGUMENTS, ``mer-edge`` then runs with them in the same processes: to
+start these costs more than what they do.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_edge.cli.main import main
 from mer_edge.model.build import build_model
 from tests.train.samples import CONFIG, LABELS, labelled_clip, prepared_clip
 from train.collate import LabelledClip
@@ -60,3 +64,4 @@ if __name__ == "__main__":
     history = curve(half_without_face(Path(sys.argv[1])))
     if is_main_process():
         print(json.dumps([(record.train_loss, record.valid_loss) for record in history]))
+    sys.exit(main(sys.argv[2:]) if sys.argv[2:] else 0)

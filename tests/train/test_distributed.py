@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import nn
 
+from tests.once import made_once
 from tests.train.fit_noise import curve, half_without_face
 from train.distributed import SharedBatchNorm2d, make_accelerator, share_batch_norm
 from train.options import TrainOptions
@@ -21,6 +23,14 @@ LAUNCH = [
     "-m",
 ]
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Together(NamedTuple):
+    """What two processes left behind and printed."""
+
+    folder: Path
+    curve: list[list[float]]
+    report: dict[str, Any]
 
 
 def launch(*arguments: str) -> str:
@@ -35,23 +45,34 @@ def launch(*arguments: str) -> str:
     return ran.stdout
 
 
-def test_two_processes_follow_one_also_where_one_of_them_sees_no_face(tmp_path):
-    alone = curve(half_without_face(tmp_path))
-    together = json.loads(launch("tests.train.fit_noise", str(tmp_path)))
-    for one, two in zip(alone, together, strict=True):
+@pytest.fixture(scope="module")
+def together(drawn_data, tmp_path_factory) -> Together:
+    """Two processes train on noise, then run the command."""
+
+    def train(folder: Path) -> None:
+        command = ["train", str(drawn_data), "--out", str(folder / "run"), "--preset", "tiny"]
+        command += ["--epochs", "1", "--batch-size", "3", "--accumulate", "2", "--json"]
+        printed = launch("tests.train.fit_noise", str(folder), *command)
+        (folder / "printed").write_text(printed)
+
+    folder = made_once(tmp_path_factory, "together", train)
+    curve, report = (folder / "printed").read_text().splitlines()
+    return Together(folder, json.loads(curve), json.loads(report))
+
+
+def test_two_processes_follow_one_also_where_one_of_them_sees_no_face(together):
+    alone = curve(half_without_face(together.folder))
+    for one, two in zip(alone, together.curve, strict=True):
         assert two == pytest.approx([one.train_loss, one.valid_loss], rel=2e-3)
     # Before Adam makes rounding errors larger, they agree to the last digits of fp32.
-    assert together[0][0] == pytest.approx(alone[0].train_loss, rel=1e-5)
+    assert together.curve[0][0] == pytest.approx(alone[0].train_loss, rel=1e-5)
 
 
-def test_the_command_runs_in_two_processes_and_one_of_them_writes(drawn_data, tmp_path):
-    options = ["--preset", "tiny", "--epochs", "1", "--json"]
-    options += ["--batch-size", "3", "--accumulate", "2"]
-    out = tmp_path / "run"
-    printed = launch("mer_edge", "train", str(drawn_data), "--out", str(out), *options)
-    assert json.loads(printed) == json.loads((out / "report.json").read_text())
-    assert json.loads(printed)["finished"] is True
-    assert json.loads(printed)["test"]["clips"] == 4
+def test_the_command_runs_in_two_processes_and_one_of_them_writes(together):
+    written = json.loads((together.folder / "run/report.json").read_text())
+    assert together.report == written
+    assert written["finished"] is True
+    assert written["test"]["clips"] == 4
 
 
 def test_shared_batch_norm_of_one_process_is_the_ordinary_one(tmp_path):
