@@ -13,7 +13,7 @@ demo: $(VENV)/ready  ## set up everything and run the main job: generate, train,
 	$(BIN)/mer-edge demo --out demo --overwrite
 
 test: $(VENV)/ready $(CPU_VENV)/ready  ## set up everything and pass all tests
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal --benchmark-disable
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/ready  ## ruff: rules and format
 	$(BIN)/ruff check .
