@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mer_edge.errors import MerEdgeError
 from mer_edge.stages import require_packages
 from train import packages
-from train.ablation.grid import PAPER_VARIANTS, make_cells, parse_vary, reference_of
+from train.ablation.grid import PAPER_VARIANTS, distinct, make_cells, parse_vary, reference_of
 from train.command import configure_training, training_options
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def _sweep(args: argparse.Namespace) -> Sweep:
         # no network only when its turn comes, for the others of the grid may be fine.
         replace(base, variant=cell.variant, **cell.changes)
     reference = reference_of(cells, args.reference)
-    return Sweep(args.data, args.out, base, cells, seeds, reference, args.note)
+    cells, twins = distinct(cells, base)
+    reference = twins.get(reference, reference)
+    return Sweep(args.data, args.out, base, cells, seeds, reference, args.note, twins)
 
 
 def _show(args: argparse.Namespace, ablation: Ablation) -> None:

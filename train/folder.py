@@ -7,7 +7,7 @@ each is replaced as a whole. ``history.json`` and ``report.json`` follow them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_out, new_directory, recover_directory, taken
 from mer_edge.model.checkpoint import write_checkpoint
 from mer_edge.model.checkpoint_files import BEST
+from train.options import MACHINE_OPTIONS
 from train.predict import Predictions
 from train.report import REPORT_FILE, SplitScores, TrainReport, read_report, write_reports
 from train.state import Standing, write_state
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 LAST = "last"
 """The directory inside a run that holds the state to go on from."""
 CURVES = "tensorboard"
+OWN_OPTIONS = "give the run's own options (report.json lists them), or begin anew with --overwrite"
+OWN_DATA = "bring them back, or begin anew with --overwrite"
 STILL_THERE = "what was saved before is still there; free some space and go on with --resume"
 
 
@@ -152,21 +155,14 @@ class Onlooker:
         pass
 
 
-def check_same_run(earlier: TrainReport, now: TrainReport, free: Sequence[str]) -> None:
+def check_same_run(earlier: TrainReport, now: TrainReport) -> None:
     """Refuse to go on with a run as if it were another one.
-
-    Args:
-        free: options that may differ.
 
     Raises:
         MerEdgeError: the first option, or the data, that differs.
     """
-    check_same_options(earlier, now.options, free)
-    if earlier.data_fingerprint != now.data_fingerprint:
-        raise MerEdgeError(
-            f"{now.run}: the data has changed since the run was begun; expected the same clips, "
-            "texts, labels and splits; bring them back, or begin anew with --overwrite"
-        )
+    check_same_options(now.run, earlier, now.options)
+    check_same_data(now.run, earlier, now.data_fingerprint)
     if earlier.skipped != now.skipped:
         raise MerEdgeError(
             f"{now.run}: {len(earlier.skipped)} clips could not be prepared when the run was "
@@ -176,25 +172,45 @@ def check_same_run(earlier: TrainReport, now: TrainReport, free: Sequence[str]) 
 
 
 def check_same_options(
-    earlier: TrainReport, options: Mapping[str, Any], free: Sequence[str]
+    run: Path | str, earlier: TrainReport, options: Mapping[str, Any], advice: str = OWN_OPTIONS
 ) -> None:
-    """Refuse to take a run for one with other options.
+    """Refuse to take a run for one with other options, but for those of ``MACHINE_OPTIONS``.
 
     Args:
+        run: where it is now.
         options: as a report holds them.
-        free: options that may differ.
+        advice: what to do.
 
     Raises:
         MerEdgeError: the first option that differs.
     """
     for name, value in options.items():
         before = earlier.options.get(name)
-        if name not in free and before != value:
+        if name not in MACHINE_OPTIONS and before != value:
             raise MerEdgeError(
-                f"{earlier.run}: the run was begun with {name} {before!r} and is resumed with "
-                f"{value!r}; expected the same; give the run's own options (report.json lists "
-                "them), or begin anew with --overwrite"
+                f"{run}: the run was begun with {name} {before!r} and is asked for with {value!r} "
+                f"now; expected the same; {advice}"
             )
+
+
+def check_same_data(
+    run: Path | str, earlier: TrainReport, fingerprint: str, advice: str = OWN_DATA
+) -> None:
+    """Refuse to take a run for one of other data.
+
+    Args:
+        run: where it is now.
+        fingerprint: of the data as it is now.
+        advice: what to do.
+
+    Raises:
+        MerEdgeError: it differs from the fingerprint of the data that the run was begun with.
+    """
+    if earlier.data_fingerprint != fingerprint:
+        raise MerEdgeError(
+            f"{run}: the data has changed since the run was begun; expected the same clips, "
+            f"texts, labels and splits; {advice}"
+        )
 
 
 def earlier_report(out: Path) -> TrainReport | None:

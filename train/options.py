@@ -138,6 +138,9 @@ class TrainOptions:
 MACHINE_OPTIONS = ("workers", "loaders", "cache")
 """Those that say how the work is done and not what is learned: a resumed run may change them."""
 
+NETWORK_OPTIONS = ("sem_attention", "audio_sem_positions", "visual_sem_positions", "cross_modal")
+"""Those that change a part of the variant's network, under the names of ``ModelConfig``."""
+
 PRESET_OPTIONS = {
     "paper": TrainOptions(preset="paper"),
     "edge": TrainOptions(preset="edge"),
@@ -190,7 +193,7 @@ def model_config(options: TrainOptions) -> ModelConfig:
     config = with_variant(PRESETS[options.preset], options.variant)
     changes = {
         name: getattr(options, name)
-        for name in ("sem_attention", "audio_sem_positions", "visual_sem_positions", "cross_modal")
+        for name in NETWORK_OPTIONS
         if getattr(options, name) is not None
     }
     return replace(config, **changes)

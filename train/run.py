@@ -28,7 +28,7 @@ from train.distributed import is_main_process, make_accelerator
 from train.learner import Learner
 from train.loop import Training, fit, positive_weights
 from train.optimizer import freeze, make_optimizer
-from train.options import MACHINE_OPTIONS, TrainOptions, describe, model_config
+from train.options import TrainOptions, describe, model_config
 from train.predict import predict
 from train.preflight import check_before_work, check_weights
 from train.prepare import ReadySample, Skipped, prepare_samples
@@ -68,7 +68,7 @@ def train(
     if resume:
         earlier = folder.earlier_report(out)
         if earlier is not None and earlier.finished:
-            folder.check_same_options(earlier, jsonable(asdict(options)), MACHINE_OPTIONS)
+            folder.check_same_options(out, earlier, jsonable(asdict(options)))
             progress.note(f"{out}: the run has finished already; nothing is left to do.")
             return earlier
     elif is_main_process():
@@ -212,7 +212,7 @@ class _Run:
         if self.main and self.resume:
             earlier = folder.earlier_report(self.out)
             if earlier is not None:
-                folder.check_same_run(earlier, draft, MACHINE_OPTIONS)
+                folder.check_same_run(earlier, draft)
                 folder.recover(self.out)
                 if (self.out / folder.LAST).is_dir():
                     found = [read_standing(self.out / folder.LAST)]

@@ -92,7 +92,7 @@ def test_resume_begins_where_there_is_nothing_and_does_nothing_where_all_is_done
     first = train(drawn_data, tmp_path / "run", options, resume=True)
     before = (tmp_path / "run/report.json").read_bytes()
     assert train(drawn_data, tmp_path / "run", options, resume=True) == first
-    with pytest.raises(MerEdgeError, match="begun with seed 0 and is resumed with 1; expected th"):
+    with pytest.raises(MerEdgeError, match="begun with seed 0 and is asked for with 1 now; exp"):
         train(drawn_data, tmp_path / "run", replace(options, seed=1), resume=True)
     assert (tmp_path / "run/report.json").read_bytes() == before
 
@@ -119,7 +119,7 @@ def interrupted(drawn_data, tmp_path, monkeypatch) -> Path:
 
 
 def test_another_run_is_not_taken_up(interrupted, drawn_data, few_clips):
-    with pytest.raises(MerEdgeError, match="begun with seed 0 and is resumed with 1; expected th"):
+    with pytest.raises(MerEdgeError, match="begun with seed 0 and is asked for with 1 now; exp"):
         train(drawn_data, interrupted, replace(OPTIONS, seed=1), resume=True)
     manifest = few_clips / "manifest.jsonl"
     lines = manifest.read_text().splitlines()

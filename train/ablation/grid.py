@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -13,7 +13,7 @@ import msgspec
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.config import VARIANTS
-from train.options import TrainOptions, only_what_applies
+from train.options import NETWORK_OPTIONS, TrainOptions, model_config, only_what_applies
 
 NOT_VARIED = (
     "preset",
@@ -116,6 +116,30 @@ def make_cells(variants: Sequence[str], varies: Sequence[Vary]) -> list[Cell]:
     return cells
 
 
+def distinct(cells: Sequence[Cell], base: TrainOptions) -> tuple[list[Cell], dict[str, str]]:
+    """The cells that train something of their own: each network with each way to train it once.
+
+    ``sem_attention`` changes nothing of a variant without SEMs, and ``mer-sem-mbt`` without an
+    encoder between the modalities is ``mer-sem``.
+
+    Returns:
+        The first cell of each kind, and by the names of the others the name of theirs.
+
+    Raises:
+        MerEdgeError: a value is out of its range.
+    """
+    kept: list[tuple[Cell, Any]] = []
+    twins: dict[str, str] = {}
+    for cell in cells:
+        trained = _trained(cell.options(base, seed=0))
+        twin = next((other.name for other, theirs in kept if theirs == trained), None)
+        if twin is None:
+            kept.append((cell, trained))
+        else:
+            twins[cell.name] = twin
+    return [cell for cell, _ in kept], twins
+
+
 def cell_name(variant: str, settings: dict[str, str]) -> str:
     """A name that is a folder's as well: ``mer-sem-mbt_sem_attention-key``."""
     parts = [variant, *(f"{field}-{text}" for field, text in settings.items())]
@@ -137,6 +161,18 @@ def reference_of(cells: Sequence[Cell], name: str | None) -> str:
     if name not in names:
         raise MerEdgeError(f"found --reference {name}; expected one of {', '.join(names)}")
     return name
+
+
+def _trained(options: TrainOptions) -> Any:
+    """What tells trainings apart: the network, and the options that do not say which it is."""
+    try:
+        config = model_config(options)
+    except MerEdgeError:
+        return options  # it makes no network: the run will say why
+    rest: dict[str, Any] = dict.fromkeys(("variant", *NETWORK_OPTIONS))
+    if options.vggish is None and options.resnet is None:
+        rest["backbone_learning_rate"] = None
+    return config, {**asdict(options), **rest}
 
 
 def _value(name: str, text: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from train.ablation.grid import Cell
@@ -83,6 +83,9 @@ class Ablation:
     cells: list[CellSummary]
     runs: list[RunResult]
     failures: list[Failure]
+    twins: dict[str, str] = field(default_factory=dict)
+    """Cells that were asked for and are left out, each with the cell whose training would be the
+    same."""
     schema_version: int = ABLATION_SCHEMA_VERSION
 
 

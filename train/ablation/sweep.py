@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
 from train.ablation.grid import Cell
+from train.ablation.kept import figures_of, keep_figures, read_figures
 from train.ablation.result import Ablation, Failure, RunResult, summarise
 from train.datasets.registry import open_dataset
 from train.evaluation.data import EvaluationData, open_data
 from train.evaluation.headline import headline
 from train.evaluation.subject import RunSubject
-from train.folder import earlier_report
-from train.options import MACHINE_OPTIONS, TrainOptions
+from train.folder import check_same_data, check_same_options, earlier_report
+from train.options import TrainOptions
 from train.progress import Progress, Silent
 from train.report import TrainReport, jsonable
 from train.run import train
 from train.stopping import Stopped
 
 SPLIT = "test"
+OTHER_FOLDER = "name another --out, or remove that run"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,8 @@ class Sweep:
     seeds: list[int]
     reference: str
     note: str = ""
+    twins: dict[str, str] = field(default_factory=dict)
+    """Cells that are not among ``cells``, each with the one whose training would be the same."""
 
     def folder(self, cell: Cell, seed: int) -> Path:
         return self.out / cell.name / f"seed-{seed}"
@@ -66,6 +70,8 @@ def ablate(
     """
     progress = progress or Silent()
     base, path = sweep.base, sweep.data
+    for left_out, twin in sweep.twins.items():
+        progress.note(f"{left_out} is left out: its training is that of {twin}")
     labels = base.labels or open_dataset(path, base.dataset).labels
     data = open_data(
         path,
@@ -116,19 +122,8 @@ def check_earlier(sweep: Sweep, name: str, seed: int, data_fingerprint: str) -> 
     if report is None:
         return None
     wanted = jsonable(asdict(cell.options(sweep.base, seed)))
-    for option, value in wanted.items():
-        before = report.options.get(option)
-        if option not in MACHINE_OPTIONS and before != value:
-            raise MerEdgeError(
-                f"{folder}: trained with {option} {before!r}, and this ablation wants {value!r}; "
-                "expected the same options in one folder; give the earlier ones, name another "
-                "--out, or remove that run"
-            )
-    if report.data_fingerprint != data_fingerprint:
-        raise MerEdgeError(
-            f"{folder}: trained on other data than {sweep.data} is now; expected the same clips, "
-            "texts, labels and splits; name another --out, or remove that run"
-        )
+    check_same_options(folder, report, wanted, f"give the earlier ones, {OTHER_FOLDER}")
+    check_same_data(folder, report, data_fingerprint, OTHER_FOLDER)
     return report
 
 
@@ -144,12 +139,18 @@ def _train(sweep: Sweep, cell: Cell, seed: int, progress: Progress) -> TrainRepo
 def _evaluate(
     sweep: Sweep, cell: Cell, seed: int, report: TrainReport, data: EvaluationData
 ) -> RunResult:
-    subject = RunSubject(sweep.folder(cell, seed), cell.name, sweep.base.device)
-    predictions = subject.predict(data.splits[SPLIT], Silent())
+    run = sweep.folder(cell, seed)
+    source = figures_of(run, data, SPLIT)
+    figures = read_figures(run, source)
+    if figures is None:
+        subject = RunSubject(run, cell.name, sweep.base.device)
+        predictions = subject.predict(data.splits[SPLIT], Silent())
+        figures = headline(predictions, subject.info.thresholds, subject.info.labels)
+        keep_figures(run, source, figures)
     return RunResult(
         cell=cell.name,
         seed=seed,
-        figures=headline(predictions, subject.info.thresholds, subject.info.labels),
+        figures=figures,
         parameters=report.parameters,
         epochs=report.epochs,
         best_epoch=report.best_epoch,
@@ -177,6 +178,7 @@ def _ablation(
         cells=summarise(sweep.cells, results, sweep.reference),
         runs=list(results),
         failures=list(failures),
+        twins=sweep.twins,
     )
 
 

@@ -92,6 +92,10 @@ def legend(ablation: Ablation) -> list[str]:
     ]
     lines += [f"note: {note}" for note in data["notes"]]
     lines += [
+        f"left out: {name}, whose training is that of {twin}"
+        for name, twin in ablation.twins.items()
+    ]
+    lines += [
         f"failed: {failure.cell}, seed {failure.seed}: {failure.reason}"
         for failure in ablation.failures
     ]

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
+from train.ablation.kept import RUNS_KEPT
 from train.ablation.picture import draw_ablation
 from train.ablation.result import Ablation
 from train.ablation.tables import cells_csv, markdown, runs_csv
 
 ABLATION_FILE = "ablation.json"
-RUNS_KEPT = "the runs so far are kept; free some space and give the same command again"
-"""Where the disk is full."""
 
 
 def check_out(out: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mer_edge.errors import MerEdgeError
-from train.ablation.grid import make_cells, parse_vary, reference_of
+from train.ablation.grid import distinct, make_cells, parse_vary, reference_of
 from train.options import options_for
 
 
@@ -72,3 +72,35 @@ def test_the_reference_is_the_last_variant_or_the_one_named():
     assert reference_of(cells, "mer_epochs-2") == "mer_epochs-2"
     with pytest.raises(MerEdgeError, match="found --reference mer; expected one of mer_epochs-1"):
         reference_of(cells, "mer")
+
+
+def test_the_same_training_is_one_cell():
+    varies = [parse_vary("sem_attention=spatial,key"), parse_vary("cross_modal=none,mbt")]
+    cells = make_cells(["mer-sem", "mer", "text"], varies)
+    kept, twins = distinct(cells, options_for("tiny"))
+    first = "mer_sem_attention-spatial_cross_modal"
+    assert twins == {
+        # Without SEMs their form changes nothing.
+        "mer_sem_attention-key_cross_modal-none": f"{first}-none",
+        "mer_sem_attention-key_cross_modal-mbt": f"{first}-mbt",
+        "text_sem_attention-key_cross_modal-none": "text_sem_attention-spatial_cross_modal-none",
+    }
+    # What makes no network is left for its run to say.
+    assert [cell.name for cell in kept] == [c.name for c in cells if c.name not in twins]
+    assert "text_sem_attention-key_cross_modal-mbt" in [cell.name for cell in kept]
+
+
+def test_two_variants_may_be_one_network():
+    cells = make_cells(["mer-sem", "mer-sem-mbt"], [parse_vary("cross_modal=none,mbt")])
+    _, twins = distinct(cells, options_for("tiny"))
+    assert twins == {
+        "mer-sem-mbt_cross_modal-none": "mer-sem_cross_modal-none",
+        "mer-sem-mbt_cross_modal-mbt": "mer-sem_cross_modal-mbt",
+    }
+
+
+@pytest.mark.parametrize(("weights", "count"), [(None, 1), (Path("vggish.pth"), 2)])
+def test_the_rate_of_backbones_counts_where_weights_are_loaded(weights, count):
+    cells = make_cells(["audio"], [parse_vary("backbone_learning_rate=1e-5,1e-6")])
+    kept, _ = distinct(cells, options_for("tiny", vggish=weights))
+    assert len(kept) == count

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mer_edge.cli.main import main
+from train.evaluation.subject import RunSubject
 
 
 def ablate(data, out, *more: str) -> int:
@@ -45,7 +46,23 @@ def test_trains_the_grid_and_lists_what_fails(swept):
         assert report["options"]["seed"] == 3
 
 
-def test_a_second_time_trains_nothing_and_says_the_same(swept, drawn_data, grid, capsys):
+def asked(monkeypatch) -> list[str]:
+    """Notes every run that is asked about clips."""
+    names = []
+    original = RunSubject.predict
+
+    def predict(self, ready, progress):
+        names.append(self.info.name)
+        return original(self, ready, progress)
+
+    monkeypatch.setattr(RunSubject, "predict", predict)
+    return names
+
+
+def test_a_second_time_trains_and_predicts_nothing_and_says_the_same(
+    swept, drawn_data, grid, capsys, monkeypatch
+):
+    names = asked(monkeypatch)
     out, _ = swept
     weights = out / "audio_cross_modal-none/seed-3/best/model.safetensors"
     before, table = weights.stat().st_mtime_ns, (out / "ablation.md").read_text()
@@ -54,14 +71,52 @@ def test_a_second_time_trains_nothing_and_says_the_same(swept, drawn_data, grid,
     shown = capsys.readouterr().out
     assert "text_cross_modal-none (reference)" in shown
     assert weights.stat().st_mtime_ns == before
+    assert names == []
     assert (out / "ablation.md").read_text() == table
+
+
+def test_figures_of_another_model_or_half_of_them_are_made_again(
+    swept, drawn_data, grid, monkeypatch
+):
+    out, _ = swept
+    table = (out / "ablation.md").read_text()
+    files = [out / f"{cell}_cross_modal-none/seed-3/figures.json" for cell in ("audio", "text")]
+    files[0].write_text(files[0].read_text().replace('"checkpoint":{"', '"checkpoint":{"other-'))
+    files[1].write_bytes(files[1].read_bytes()[:50])
+    names = asked(monkeypatch)
+    ablate(drawn_data, out, *grid, "--quiet")
+    assert names == ["audio_cross_modal-none", "text_cross_modal-none"]
+    assert (out / "ablation.md").read_text() == table
+
+
+def test_what_would_be_trained_twice_is_said(swept, drawn_data, capsys):
+    out, _ = swept
+    varies = ["--vary", "cross_modal=none,mbt", "--vary", "backbone_learning_rate=1e-5,1e-6"]
+    same = ["--variants", "text", *varies, "--seeds", "3"]
+    reference = "text_cross_modal-none_backbone_learning_rate-1e-6"
+    ablate(drawn_data, out.parent / "twins", *same, "--reference", reference)
+    shown = capsys.readouterr()
+    line = f"{reference}, whose training is that of {reference.replace('1e-6', '1e-5')}"
+    assert f"left out: {line}" in shown.out
+    assert f"{reference} is left out" in shown.err
+    found = json.loads((out.parent / "twins/ablation.json").read_text())
+    assert [cell["name"] for cell in found["cells"]] == [
+        "text_cross_modal-none_backbone_learning_rate-1e-5",
+        "text_cross_modal-mbt_backbone_learning_rate-1e-5",
+        "text_cross_modal-mbt_backbone_learning_rate-1e-6",
+    ]
+    assert found["reference"] == found["cells"][0]["name"]
+    assert found["twins"] == {reference: found["reference"]}
 
 
 def test_runs_made_with_other_options_are_not_mixed(swept, drawn_data, grid, capsys):
     out, _ = swept
     assert ablate(drawn_data, out, *grid, "--batch-size", "3") == 2
     (line,) = capsys.readouterr().err.splitlines()[-1:]
-    assert "trained with batch_size 4, and this ablation wants 3" in line
+    assert (
+        "begun with batch_size 4 and is asked for with 3 now; expected the same; give the earl"
+        in line
+    )
 
 
 def test_runs_of_other_data_are_not_mixed(swept, few_clips, drawn_data, grid, capsys):
@@ -69,7 +124,7 @@ def test_runs_of_other_data_are_not_mixed(swept, few_clips, drawn_data, grid, ca
     manifest = few_clips / "manifest.jsonl"
     manifest.write_text(manifest.read_text().replace('"text": "', '"text": "Well, ', 1))
     assert ablate(few_clips, out, *grid, "--cache", str(drawn_data / ".prepared")) == 2
-    assert "trained on other data than" in capsys.readouterr().err
+    assert "the data has changed since the run was begun" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
