@@ -19,7 +19,7 @@ lint: $(VENV)/ready  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/ready  ## mypy, strict for the contracts
+types: $(VENV)/ready build/stubs/ready  ## mypy, strict for the contracts
 	$(BIN)/mypy
 
 check: lint types test  ## what CI runs
@@ -60,12 +60,19 @@ $(CPU_VENV)/ready: $(CPU_VENV)/installed $(SOURCES)
 	$(CPU_VENV)/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
 	touch $@
 
+# Outside the virtual environment, where an "import tensorrt" would find the stubs.
+build/stubs/ready: requirements/stubs.lock $(VENV)/ready
+	rm -rf build/stubs
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/stubs.lock --target build/stubs
+	touch $@
+
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.10
 
 lock:  ## resolve the locks anew; needs uv (pip install uv)
 	$(LOCK) --extra cpu --extra asr --extra train --extra export --group dev pyproject.toml -o requirements/dev.lock
 	$(LOCK) --extra cpu pyproject.toml -o requirements/cpu.lock
 	echo pip | $(LOCK) - -o requirements/pip.lock
+	echo tensorrt-stubs==10.13.0.35.1 | $(LOCK) --no-deps - -o requirements/stubs.lock
 
 clean:  ## remove what these targets made
 	rm -rf $(VENV) $(CPU_VENV) build demo

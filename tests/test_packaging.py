@@ -31,7 +31,7 @@ def test_a_lock_has_hashes_for_everything_and_names_no_host(lock):
     assert "://" not in text
     assert "index-url" not in text
     entries = re.split(r"\n(?=[a-z0-9])", text.strip())
-    assert len(entries) > 20 or lock.name == "pip.lock"
+    assert len(entries) > 20 or lock.stem in ("pip", "stubs")
     for entry in entries:
         assert "--hash=sha256:" in entry, entry
 
@@ -43,7 +43,9 @@ def test_the_device_lock_is_light_and_agrees_with_the_other():
         assert versions == development[name], name
 
 
-@pytest.mark.parametrize("lock", [x for x in LOCKS if x.stem != "pip"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "lock", [x for x in LOCKS if x.stem in ("cpu", "dev")], ids=lambda p: p.name
+)
 def test_the_lock_is_inside_the_ranges(lock):
     pins = locked(lock)
     requirements = [Requirement(r) for r in PROJECT["dependencies"]]
