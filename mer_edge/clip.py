@@ -86,3 +86,15 @@ class Clip:
             "visual": self.has_face,
             "text": self.text is not None,
         }[modality]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedClip:
+    """A clip, and for training several face crops per segment."""
+
+    clip: Clip
+    """Its faces are the middle crop of each segment."""
+    crops: NDArray[np.uint8]
+    """shape = (S, K, 224, 224, 3)"""
+    crops_present: NDArray[np.bool_]
+    """shape = (S, K)"""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mer_edge.clip import PRESENT_AS, Clip
+from mer_edge.clip import Clip, PreparedClip
+from mer_edge.empty_clips import without_empty
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
 from mer_edge.media.clip_faces import AlignedFaces, ClipFaces, FaceFinder
@@ -84,18 +84,6 @@ class ClipOptions:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedClip:
-    """A clip, and for training several face crops per segment."""
-
-    clip: Clip
-    """Its faces are the middle crop of each segment."""
-    crops: NDArray[np.uint8]
-    """shape = (S, K, 224, 224, 3)"""
-    crops_present: NDArray[np.bool_]
-    """shape = (S, K)"""
-
-
 def load_clips(
     source: Path | str,
     options: ClipOptions = ClipOptions(),
@@ -132,7 +120,7 @@ def prepare_clips(
     path = Path(source)
     with open_media(path, options.frame_rate_hz, options.frames, options.sound) as media:
         maker = _ClipMaker(_wanted(media, options), options, crops_per_segment, detector)
-        yield from _without_empty(path, maker.clips(), options.modalities)
+        yield from without_empty(path, maker.clips(), options.modalities)
 
 
 def _wanted(media: Media, options: ClipOptions) -> Media:
@@ -259,53 +247,3 @@ def _open_detector(options: ClipOptions) -> FaceDetector:
     from mer_edge.faces.detector import open_detector
 
     return open_detector(options.yunet)
-
-
-def _without_empty(
-    path: Path, clips: Iterator[PreparedClip], wanted: tuple[str, ...]
-) -> Iterator[PreparedClip]:
-    """Leave out windows without any of the wanted modalities; their neighbour's notes tell of them.
-
-    Raises:
-        MerEdgeError: no clip of the source has any of them.
-    """
-    lacking = [f"no {PRESENT_AS[name]}" for name in wanted]
-    held: PreparedClip | None = None
-    left_out: tuple[str, ...] = ()
-    frames = 0
-    try:
-        for prepared in clips:
-            clip = prepared.clip
-            frames += prepared.crops_present.size
-            if any(clip.has(name) for name in wanted):
-                if held is not None:
-                    yield held
-                held, left_out = _noted(prepared, left_out), ()
-                continue
-            range_s = f"{clip.start_s:.2f} to {clip.end_s:.2f} s"
-            note = f"{range_s} was left out: {', '.join(lacking)}."
-            if held is None:
-                left_out = (*left_out, note)
-            else:
-                held = _noted(held, (note,))
-    except MerEdgeError:
-        if held is not None:
-            yield held
-        raise
-    if held is None:
-        raise MerEdgeError(_nothing_wanted(path, frames, wanted, lacking))
-    yield held
-
-
-def _nothing_wanted(path: Path, frames: int, wanted: tuple[str, ...], lacking: list[str]) -> str:
-    looked_at = "the one frame" if frames == 1 else f"any of {frames} frames"
-    found = [f"no face in {looked_at} looked at" if name == "no face" else name for name in lacking]
-    listed = " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
-    count = {1: "it", 2: "at least one of the two", 3: "at least one of the three"}[len(wanted)]
-    words = "give the words with --text, or " if "text" in wanted else ""
-    return f"{path}: {listed}; expected {count}; {words}choose another file"
-
-
-def _noted(prepared: PreparedClip, notes: tuple[str, ...]) -> PreparedClip:
-    clip = replace(prepared.clip, notes=(*prepared.clip.notes, *notes))
-    return replace(prepared, clip=clip)

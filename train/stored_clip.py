@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.clips import PreparedClip
+from mer_edge.clip import PreparedClip
 from mer_edge.segments import FACE_SIZE_PX
 
 

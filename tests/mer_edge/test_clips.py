@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mer_edge.clips import ClipOptions, PreparedClip, load_clips, prepare_clips
+from mer_edge.clip import PreparedClip
+from mer_edge.clips import ClipOptions, load_clips, prepare_clips
 from mer_edge.errors import MerEdgeError
 from mer_edge.text.source import TextOptions
 from tests.grey_detector import Grey, level_of_crop

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_edge.clip import Clip
-from mer_edge.clips import PreparedClip
+from mer_edge.clip import Clip, PreparedClip
 from mer_edge.media.segmenting import segment_waveform
 from mer_edge.model.config import AudioSizes, ModelConfig, TextSizes, VisualSizes
 from train.collate import LabelledClip
