@@ -13,10 +13,11 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
 from train.datasets.published import CLIPS, count_labels, differences
 from train.datasets.registry import DataSet, DatasetOptions, open_dataset
-from train.datasets.sample import SPLITS, Sample
+from train.datasets.sample import SPLITS, check_labels
 from train.prepare import prepare_samples
 from train.prepared import CLIPS_KEPT
 from train.progress import Progress
+from train.store import usual_store
 
 FAILED_NAME = "failed.json"
 
@@ -84,8 +85,8 @@ def prepare_data(
     started = time.perf_counter()
     dataset = open_dataset(data, options)
     names = tuple(labels or dataset.labels)
-    _check_labels(dataset.samples, names)
-    store = store or (data if data.is_dir() else data.parent) / ".prepared"
+    check_labels(dataset.samples, names)
+    store = store or usual_store(data)
     ready, skipped = prepare_samples(dataset.samples, store, crops_per_segment, workers, progress)
     kept = {id(item.sample) for item in ready}
     lost = [sample for sample in dataset.samples if id(sample) not in kept]
@@ -129,19 +130,6 @@ def _count(
         for split in SPLITS
         if split in counts or split in dataset.published
     }
-
-
-def _check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:
-    if not all(labels) or len(set(labels)) < len(labels):
-        raise MerEdgeError(
-            f"found the labels {', '.join(labels)}; expected names, each once; mend --labels"
-        )
-    for sample in samples:
-        for label in sample.labels:
-            if label not in labels:
-                raise MerEdgeError(
-                    f"{sample.id}: unknown label {label!r}; expected one of {', '.join(labels)}"
-                )
 
 
 def _write_failed(failed: Sequence[FailedClip], file: Path) -> None:

@@ -22,7 +22,7 @@ from mer_edge.model.mer import MerModel
 from mer_edge.text.tokenizer import TextTokenizer
 from train import folder
 from train.datasets.registry import open_dataset
-from train.datasets.sample import Sample
+from train.datasets.sample import Sample, check_labels
 from train.distill import Distiller
 from train.distributed import is_main_process, make_accelerator
 from train.learner import Learner
@@ -39,6 +39,7 @@ from train.setup import load_teacher, make_model, notice_of, reproducible
 from train.splits import Splits, check_splits, label_splits
 from train.state import Standing, read_standing, restore
 from train.stopping import Stopped, StopRequest, listening
+from train.store import usual_store
 from train.usable import note_unusable
 
 
@@ -99,16 +100,15 @@ def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
     started = time.perf_counter()
     dataset = open_dataset(data, options.dataset)
     labels = options.labels or dataset.labels
-    _check_labels(dataset.samples, labels)
+    check_labels(dataset.samples, labels)
     check_splits(dataset.samples, labels)
     check_weights(labels, options)
     progress.note(describe(options))
     for note in dataset.notes:
         progress.note(note, warning=True)
-    home = data if data.is_dir() else data.parent
     ready, skipped = prepare_samples(
         dataset.samples,
-        options.cache or home / ".prepared",
+        options.cache or usual_store(data),
         options.crops_per_segment,
         options.workers,
         progress,
@@ -117,15 +117,6 @@ def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
     note_unusable(ready, model_config(options).modalities, progress)
     spent_s = time.perf_counter() - started
     return _Material(data, dataset.samples, labels, ready, skipped, spent_s)
-
-
-def _check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:
-    for sample in samples:
-        for label in sample.labels:
-            if label not in labels:
-                raise MerEdgeError(
-                    f"{sample.id}: unknown label {label!r}; expected one of {', '.join(labels)}"
-                )
 
 
 class _Run:

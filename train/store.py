@@ -19,6 +19,15 @@ SHARD_BYTES = 32 * 2**20
 what a kill can cost."""
 
 
+def usual_store(data: Path) -> Path:
+    """Where the prepared clips of a data set are kept unless somebody says otherwise.
+
+    Args:
+        data: its folder, or its manifest.
+    """
+    return (data if data.is_dir() else data.parent) / ".prepared"
+
+
 def open_store(folder: Path) -> dict[str, ClipRef]:
     """Where the clip of each key is.
 

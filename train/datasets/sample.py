@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from mer_edge.errors import MerEdgeError
 
 SPLITS = ("train", "valid", "test")
 
@@ -41,3 +44,21 @@ class Sample:
     def id(self) -> str:
         """What lists and messages call it."""
         return self.name or self.media.stem
+
+
+def check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:
+    """Refuse labels that are no list of names, and samples that have others.
+
+    Raises:
+        MerEdgeError: a name that is empty or there twice, or a sample's label that is none of them.
+    """
+    if not all(labels) or len(set(labels)) < len(labels):
+        raise MerEdgeError(
+            f"found the labels {', '.join(labels)}; expected names, each once; mend --labels"
+        )
+    for sample in samples:
+        for label in sample.labels:
+            if label not in labels:
+                raise MerEdgeError(
+                    f"{sample.id}: unknown label {label!r}; expected one of {', '.join(labels)}"
+                )

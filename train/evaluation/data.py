@@ -12,6 +12,7 @@ from train.datasets.sample import SPLITS, Sample
 from train.prepare import ReadySample, Skipped, prepare_samples
 from train.progress import Progress
 from train.provenance import fingerprint
+from train.store import usual_store
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +56,8 @@ def open_data(
     _check_labels(chosen, labels, path)
     for split in splits:
         _check_split(split, chosen, path)
-    folder = path if path.is_dir() else path.parent
     ready, skipped = prepare_samples(
-        chosen, store or folder / ".prepared", crops_per_segment, workers, progress
+        chosen, store or usual_store(path), crops_per_segment, workers, progress
     )
     for split in splits:
         _check_split(split, [item.sample for item in ready], path, len(skipped))
