@@ -163,7 +163,8 @@ def _with_rows(model: MerModel, rows: NDArray[np.int64]) -> MerModel:
     embeddings = smaller.text_encoder.bert.embeddings
     weight = embeddings.word_embeddings.weight.detach()[torch.from_numpy(rows)]
     padding = embeddings.word_embeddings.padding_idx
-    embeddings.word_embeddings = nn.Embedding(*weight.shape, padding_idx=padding, _weight=weight)
+    kept = nn.Embedding(len(rows), weight.shape[1], padding_idx=padding, _weight=weight)
+    embeddings.word_embeddings = kept
     smaller.text_encoder.bert.config.vocab_size = len(rows)
     text = replace(model.config.text, vocab_size=len(rows))
     smaller.config = replace(model.config, text=text)
