@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
+from mer_edge.samples.sample import SPLITS, check_labels
 from train.datasets.published import CLIPS, count_labels, differences
 from train.datasets.registry import DataSet, DatasetOptions, open_dataset
-from train.datasets.sample import SPLITS, check_labels
 from train.prepare import prepare_samples
 from train.prepared import CLIPS_KEPT
 from train.progress import Progress

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.datasets.sample import Sample
+from mer_edge.samples.sample import Sample
 from train.prepare_pool import make_in_processes
 from train.prepare_worker import Job, keep_clip, one_thread, shared_detector
 from train.prepared import ClipRef

@@ -9,12 +9,12 @@ from functools import cache
 
 import cv2
 
-from mer_edge.clips import ClipOptions, prepare_clips
+from mer_edge.clips import prepare_clips
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.mtcnn import MtcnnDetector
 from mer_edge.media.decode import decode_threads, set_decode_threads
-from mer_edge.text.source import TextOptions
-from train.datasets.sample import Sample
+from mer_edge.samples.clips import clip_options
+from mer_edge.samples.sample import Sample
 from train.store import ShardWriter
 from train.stored_clip import StoredClip, encode_clip
 
@@ -43,17 +43,8 @@ def keep_clip(job: Job, writer: ShardWriter) -> str | None:
 
 def make_clip(job: Job) -> StoredClip | str:
     """The clip as it is stored, or why it cannot be made."""
-    # The data set alone says what the text is, not a file beside the clip.
     sample = job.sample
-    options = ClipOptions(
-        text=TextOptions(text=sample.text, no_text=sample.text is None),
-        start_s=sample.start_s,
-        end_s=sample.end_s,
-        frame_rate_hz=sample.frame_rate_hz,
-        frames=sample.frames,
-        sound=sample.sound,
-        faces_aligned=sample.faces_aligned,
-    )
+    options = clip_options(sample)
     try:
         clips = prepare_clips(
             sample.media,

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import mer_edge
-from train.datasets.sample import Sample
+from mer_edge.samples.sample import Sample
 
 PACKAGES = ("torch", "torchvision", "transformers", "tokenizers", "numpy", "av", "onnxruntime")
 """Those whose version can change a run's figures."""

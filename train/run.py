@@ -19,10 +19,10 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.model.checkpoint import load_checkpoint
 from mer_edge.model.checkpoint_files import BEST
 from mer_edge.model.mer import MerModel
+from mer_edge.samples.sample import Sample, check_labels
 from mer_edge.text.tokenizer import TextTokenizer
 from train import folder
 from train.datasets.registry import open_dataset
-from train.datasets.sample import Sample, check_labels
 from train.distill import Distiller
 from train.distributed import is_main_process, make_accelerator
 from train.learner import Learner

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.sample import SPLITS, Sample
 from mer_edge.text.tokenizer import TextTokenizer
 from train.collate import LabelledClip
-from train.datasets.sample import SPLITS, Sample
 from train.loop import positive_weights
 from train.prepare import ReadySample
 

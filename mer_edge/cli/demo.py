@@ -168,7 +168,9 @@ def recognize_unseen(folder: Path, bars: Bars) -> tuple[list[Result], int]:
     """Recognise every test clip through ONNX Runtime; returns results and how many are right."""
     import msgspec
 
-    samples = _stage("train.datasets.manifest").read_manifest(folder / "data")
+    from mer_edge.samples.manifest import read_manifest
+
+    samples = read_manifest(folder / "data")
     unseen = [sample for sample in samples if sample.split == "test"]
     recognizer = _stage("runtime.recognizer").Recognizer(folder / "bundle")
     results: list[Result] = []

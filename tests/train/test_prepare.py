@@ -11,9 +11,9 @@ from filelock import FileLock
 
 from mer_edge.clips import load_clips
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.manifest import read_manifest
+from mer_edge.samples.sample import Sample
 from train import prepare_worker
-from train.datasets.manifest import read_manifest
-from train.datasets.sample import Sample
 from train.prepare import ReadySample, clip_key, prepare_samples
 from train.prepared import read_clip
 from train.progress import Silent

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from mer_edge.cli.main import main
+from mer_edge.samples.sample import Sample
 from train import preparation
 from train.datasets.registry import DataSet
-from train.datasets.sample import Sample
 from train.preparation import prepare_data
 from train.preparation_table import print_preparation
 from train.progress import Silent

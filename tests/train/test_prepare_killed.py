@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mer_edge.files import new_file
-from train.datasets.manifest import read_manifest
+from mer_edge.samples.manifest import read_manifest
 from train.prepare import prepare_samples
 from train.prepared import read_clip
 from train.progress import Silent
@@ -19,7 +19,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from train import store
-from train.datasets.manifest import read_manifest
+from mer_edge.samples.manifest import read_manifest
 from train.prepare import prepare_samples
 from train.progress import Silent
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.sample import Sample
 from train import prepare_pool
-from train.datasets.sample import Sample
 from train.prepare_pool import make_in_processes
 from train.prepare_worker import Job
 from train.store import open_store

@@ -1,6 +1,6 @@
 """The fingerprint of a data set."""
 
-from train.datasets.sample import Sample
+from mer_edge.samples.sample import Sample
 from train.provenance import fingerprint
 
 

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.sample import Sample
 from train.datasets.layout import files_below, refuse_lfs_pointer, refuse_options
 from train.datasets.registry import DataSet, DatasetOptions
-from train.datasets.sample import Sample
 
 EMOTIONS = {
     "ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad",

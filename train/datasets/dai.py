@@ -16,9 +16,9 @@ from typing import TypeVar
 import msgspec
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.sample import SPLITS
 from train.datasets.layout import some_of, subfolders
 from train.datasets.plain_pickle import read_plain_pickle
-from train.datasets.sample import SPLITS
 
 _NESTING = 2
 """Folders between the data folder and an utterance's: IEMOCAP's dialogue, and one more."""

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_directory
+from mer_edge.samples.manifest import MANIFEST_NAME
 from train.datasets.appearance import random_appearance
 from train.datasets.encode import write_mp4
 from train.datasets.expression import expression_of
-from train.datasets.manifest import MANIFEST_NAME
 from train.datasets.prosody import prosody_of, random_speaker
 from train.datasets.scene import FRAME_RATE_HZ, draw_frames
 from train.datasets.sentences import EMOTIONS, ambiguous_sentences, sentences_of, split_pools

@@ -16,11 +16,11 @@ import msgspec
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.directory import check_frame_rate, list_frames
+from mer_edge.samples.sample import Sample
 from train.datasets.dai import Layout, read_layout
 from train.datasets.layout import some_of, split_choice
 from train.datasets.published import Published, differences
 from train.datasets.registry import DataSet, DatasetOptions
-from train.datasets.sample import Sample
 
 LABELS = ("ang", "exc", "fru", "hap", "neu", "sad")
 PUBLISHED: Published = {

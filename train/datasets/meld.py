@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.sample import Sample
 from train.datasets.layout import find_below, refuse_options
 from train.datasets.published import Published, differences
 from train.datasets.registry import DataSet, DatasetOptions
-from train.datasets.sample import Sample
 
 LABELS = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 """In the order of the authors' code."""

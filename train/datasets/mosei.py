@@ -12,11 +12,11 @@ from typing import Annotated
 import msgspec
 
 from mer_edge.media.directory import check_frame_rate
+from mer_edge.samples.sample import Sample
 from train.datasets.dai import read_layout
 from train.datasets.layout import refuse_options
 from train.datasets.published import Published, differences
 from train.datasets.registry import DataSet, DatasetOptions
-from train.datasets.sample import Sample
 
 LABELS = ("anger", "disgust", "fear", "happy", "sad", "surprise")
 PUBLISHED: Published = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from train.datasets.sample import Sample
+from mer_edge.samples.sample import Sample
 
 CLIPS = "clips"
 """The entry of a table that counts all clips of a split."""

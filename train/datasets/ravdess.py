@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.sample import SPLITS, Sample
 from train.datasets.layout import files_below, refuse_options
 from train.datasets.published import Published, differences
 from train.datasets.registry import DataSet, DatasetOptions
-from train.datasets.sample import SPLITS, Sample
 
 LABELS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 """In the order of their numbers, 01 to 08."""

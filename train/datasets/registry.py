@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
-from train.datasets.sample import Sample
+from mer_edge.samples.sample import Sample
 
 DATASETS = {
     "manifest": "train.datasets.manifest",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.sample import SPLITS, Sample
 from train.datasets.registry import DatasetOptions, open_dataset
-from train.datasets.sample import SPLITS, Sample
 from train.prepare import ReadySample, Skipped, prepare_samples
 from train.progress import Progress
 from train.provenance import fingerprint

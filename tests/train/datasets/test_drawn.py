@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.detector import open_detector
+from mer_edge.samples.manifest import read_manifest
 from train.datasets.drawn import draw_clip, generate, plan_clips
 from train.datasets.encode import write_mp4
-from train.datasets.manifest import read_manifest
 from train.datasets.sentences import EMOTIONS, ambiguous_sentences
 
 

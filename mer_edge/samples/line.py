@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from mer_edge.errors import MerEdgeError
-from train.datasets.sample import SPLITS, Sample
+from mer_edge.samples.sample import SPLITS, Sample
 
 _MOST_FRAMES_HZ = 1000.0
 

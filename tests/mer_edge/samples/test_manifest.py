@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_edge.errors import MerEdgeError
-from train.datasets.manifest import read_manifest
+from mer_edge.samples.manifest import read_manifest
+from mer_edge.samples.sample import SPLITS, Sample
 from train.datasets.registry import label_names, open_dataset
-from train.datasets.sample import SPLITS, Sample
 
 GOOD = {"media": "a.mp4", "text": "Hello.", "labels": ["happy"], "split": "train"}
 

@@ -1,6 +1,6 @@
 """A manifest as a table: ``manifest.csv``, a heading and a line a clip.
 
-The columns are the fields of :class:`~train.datasets.manifest_line.ManifestLine`. Several labels
+The columns are the fields of :class:`~mer_edge.samples.line.ManifestLine`. Several labels
 of a clip are separated by ``;``; an empty cell is a field that is not given (of ``text``: nobody
 wrote down what is said). Other columns are left alone.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from mer_edge.errors import MerEdgeError
-from train.datasets.manifest_line import ManifestLine
+from mer_edge.samples.line import ManifestLine
 
 REQUIRED = ("media", "text", "labels", "split")
 _NUMBERS = ("start", "end", "frame_rate")
