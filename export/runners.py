@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.graphs import GraphPlan
+from mer_edge.errors import MerEdgeError
 
 Tensors = dict[str, NDArray[np.generic]]
 
@@ -45,9 +46,19 @@ class OnnxRunner:
         return tuple(value.name for value in self._sessions[graph].get_inputs())
 
     def run(self, graph: str, feed: Tensors) -> Tensors:
+        """Raises MerEdgeError where the engine fails, with the graph and the shapes."""
         session = self._sessions[graph]
         names = [value.name for value in session.get_outputs()]
-        return dict(zip(names, session.run(names, feed), strict=True))
+        try:
+            outputs = session.run(names, feed)
+        except Exception as error:  # the engine's exceptions have no common class of their own
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in feed.items())
+            raise MerEdgeError(
+                f"the exported {graph} graph does not run on {shapes}: "
+                f"{str(error).strip().splitlines()[0]}; expected it to take every shape of the "
+                "declared ranges; no bundle was written; report this"
+            ) from error
+        return dict(zip(names, outputs, strict=True))
 
 
 class TorchRunner:

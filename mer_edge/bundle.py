@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.parity.record import Parity as Parity
 from mer_edge.segments import MODALITIES
 
 if TYPE_CHECKING:
@@ -48,8 +49,13 @@ class GraphSpec:
     """Relative to the bundle; may not leave it."""
     sha256: str
     precision: str
+    """``fp32``, ``fp16`` or ``int8``; inputs and outputs are of the same types in all."""
     inputs: list[TensorSpec]
     outputs: list[TensorSpec]
+    rewrites: list[str] = field(default_factory=list)
+    """What was done to the traced graph without changing what it computes."""
+    kept_higher: list[str] = field(default_factory=list)
+    """Of an INT8 graph: the products and convolutions that are not in eight bits."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +78,17 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
-class Parity:
-    """What the export measured against PyTorch before it let the bundle out."""
+class Calibration:
+    """The real clips of an export: which the ranges of INT8 come from, and the gate's."""
 
-    max_abs_logit_difference: float
-    tolerance: float
-    cases: int
-    """Combinations of batch, segments, tokens and modality subsets that were compared."""
+    data: str
+    """The manifest as it was named; its clips are not part of the bundle."""
+    clips: int
+    seed: int
+    clips_sha256: str
+    """Of the names of the clips the ranges come from, in their order, a line each."""
+    compared_clips: int
+    """Others, on which the graphs were compared with the network."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +118,12 @@ class Manifest:
     ``clip_segments`` where the fusion graph takes another number of segments a clip than an
     encoder takes a run."""
     target: str
-    """``cpu``"""
+    """``cpu``, ``cuda``, ``tensorrt``, ``jetson-orin``, ``jetson-thor``: whose INT8 it is."""
     parity: Parity
+    precision: str = "fp32"
+    """As it was asked for; each graph says its own."""
+    calibration: Calibration | None = None
+    """None: no real clips were given."""
     notice: str = ""
     """What whoever uses the bundle must know, for example that it has learned from drawings."""
     provenance: dict[str, str] = field(default_factory=dict)

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.parity.limits import Limits
-
-
-@dataclass(frozen=True)
-class DecisionParity:
-    """The decisions of one part on a number of clips, against the reference's."""
-
-    part: str
-    """``chain``, or ``fusion`` alone on the reference's features."""
-    real: bool
-    """Whether the clips are somebody's, not random ones."""
-    clips: int
-    decisions: int
-    """Pairs of clip and label that count, see ``compare_decisions``."""
-    agreement: float | None
-    """The share of them that are the same; None of none."""
-    clip_agreement: float | None
-    """The share of clips with all of their counted decisions the same; None where none counts."""
-    max_probability_change: float
-    mean_probability_change: float
-    worst: str
-    """The case or clip, and the label's index, with the largest change."""
+from mer_edge.parity.record import DecisionParity
 
 
 def probabilities_of(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -62,15 +40,28 @@ def compare_decisions(
         margin = limits.max_probability_change or limits.mean_probability_change or 0.0
         counts = np.abs(reference - thresholds) > margin
     rows = counts.any(1)
+    agreement = float(same[counts].mean()) if counts.any() else None
     clip, label = np.unravel_index(int(change.argmax()), change.shape)
     return DecisionParity(
         part=part,
         real=real,
         clips=len(names),
         decisions=int(counts.sum()),
-        agreement=float(same[counts].mean()) if counts.any() else None,
+        agreement=agreement,
         clip_agreement=float((same | ~counts).all(1)[rows].mean()) if rows.any() else None,
         max_probability_change=float(change.max()),
         mean_probability_change=float(change.mean()),
         worst=f"{names[clip]}, label {label}",
+        share_of_limit=_share(limits, agreement, float(change.max()), float(change.mean())),
     )
+
+
+def _share(limits: Limits, agreement: float | None, most: float, mean: float) -> float:
+    """How much is used up of the limit that is nearest; above 1 if one is passed."""
+    lost = 0.0 if agreement is None else 1 - agreement
+    shares = [lost / (1 - limits.agreement)]
+    if limits.max_probability_change is not None:
+        shares.append(most / limits.max_probability_change)
+    if limits.mean_probability_change is not None:
+        shares.append(mean / limits.mean_probability_change)
+    return max(shares)

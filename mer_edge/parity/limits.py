@@ -19,10 +19,9 @@ class Limits:
     """The least share of label decisions that stay as they are."""
     max_probability_change: float | None
     mean_probability_change: float | None
-    modality_change: float | None
-    """The largest mean change of what the modalities say alone (as probabilities) and of their
-    weights. It is far wider than what the decision may change: it finds outputs that are swapped
-    or dead, which a decision can survive."""
+    mean_weight_change: float | None
+    """Of the weights of the modalities, in [0, 1]. Wider than what a decision may change: it finds
+    weights that are swapped or dead, which a decision can survive."""
 
 
 LIMITS = {
@@ -32,7 +31,7 @@ LIMITS = {
         agreement=0.995,
         max_probability_change=None,
         mean_probability_change=None,
-        modality_change=None,
+        mean_weight_change=None,
     ),
     "fp16": Limits(
         absolute=None,
@@ -40,15 +39,15 @@ LIMITS = {
         agreement=0.995,
         max_probability_change=0.02,
         mean_probability_change=None,
-        modality_change=0.02,
+        mean_weight_change=0.02,
     ),
     "int8": Limits(
         absolute=None,
-        cosine=0.9,
+        cosine=0.97,
         agreement=0.98,
         max_probability_change=None,
         mean_probability_change=0.015,
-        modality_change=0.06,
+        mean_weight_change=0.04,
     ),
 }
 """From the tightest to the loosest. The differences of fp32 are those of the order of additions."""
