@@ -60,10 +60,12 @@ $(CPU_VENV)/ready: $(CPU_VENV)/installed $(SOURCES)
 	$(CPU_VENV)/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
 	touch $@
 
-# Outside the virtual environment, where an "import tensorrt" would find the stubs.
+# Outside the virtual environment, where an "import tensorrt" would find the stubs. The sed mends
+# what their generator wrote and no parser takes: an argument named "in", a default before none.
 build/stubs/ready: requirements/stubs.lock $(VENV)/ready
 	rm -rf build/stubs
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/stubs.lock --target build/stubs
+	sed -i 's/\bin: list/in_: list/; s/channel_axis: int)/channel_axis: int = 0)/' build/stubs/tensorrt_bindings/tensorrt.pyi
 	touch $@
 
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.10

@@ -35,7 +35,7 @@ def examine() -> Examination:
         _probe("detector", "detector"),
         _probe("ASR", "asr"),
         _probe("TensorRT", "tensorrt", "tensorrt"),
-        _probe("TensorRT-RTX", "tensorrt", "tensorrt_rtx"),
+        _probe("TensorRT-RTX", "tensorrt", "tensorrt-rtx"),
     ]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         engine, *others = pool.map(lambda probe: probe(), probes)

@@ -36,6 +36,13 @@ NEEDS = (
     Need("evaluate", ("train",), (*MEDIA, "detector")),
     Need("ablate", ("train",), (*MEDIA, "detector")),
     Need("export", ("export",), ("numpy", "tokenizers", "safetensors", "CPUExecutionProvider")),
+    Need("build --device tensorrt", (), ("numpy", "msgspec", "rich", "TensorRT"), ("filelock",)),
+    Need(
+        "build --device tensorrt-rtx",
+        (),
+        ("numpy", "msgspec", "rich", "TensorRT-RTX"),
+        ("filelock",),
+    ),
     Need("infer", (), RUNS),
     Need("infer --plot", (), RUNS, ("matplotlib",)),
     Need("infer --asr", ("asr",), (*RUNS, "ASR")),

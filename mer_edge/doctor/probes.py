@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from mer_edge.doctor.isolate import MARK
 
@@ -129,15 +128,18 @@ def asr() -> Answer:
     return "ok", detail, "", {"version": faster_whisper.__version__}
 
 
-def tensorrt(module: str) -> Answer:
+def tensorrt(flavour: str) -> Answer:
     """Import one of TensorRT's two flavours and make a builder."""
-    if importlib.util.find_spec(module) is None:
-        return "missing", "not installed (optional)", "", {}
-    flavour: Any = importlib.import_module(module)
-    builder = flavour.Builder(flavour.Logger(flavour.Logger.ERROR))
-    if builder is None:
-        return "broken", f"{flavour.__version__}, but it makes no builder", "", {}
-    return "ok", f"{flavour.__version__}, made a builder", "", {"version": flavour.__version__}
+    from mer_edge.tensorrt_api import is_installed, load_tensorrt
+
+    if not is_installed(flavour):
+        return "missing", "not installed (optional)", f"pip install 'mer-edge[{flavour}]'", {}
+    api = load_tensorrt(flavour)
+    said: list[str] = []
+    logger = api.logger(lambda severity, message: said.append(message))
+    if api.module.Builder(logger) is None:
+        return "broken", f"{api.version}, but it makes no builder: {'; '.join(said)}", "", {}
+    return "ok", f"{api.version}, made a builder", "", {"version": api.version}
 
 
 PROBES: dict[str, Callable[..., Answer]] = {

@@ -113,7 +113,8 @@ def test_the_folder_one_stands_in_is_not_imported_from(
 def test_a_missing_package_has_its_line() -> None:
     finding = run_isolated("nothing", "base_module", "mer_edge_no_such_module")
     assert (finding.status, finding.fix) == ("missing", "pip install mer-edge")
-    assert run_isolated("TensorRT", "tensorrt", "mer_edge_no_such_module").status == "missing"
+    tensorrt = run_isolated("TensorRT", "tensorrt", "tensorrt")
+    assert (tensorrt.status, tensorrt.fix) == ("missing", "pip install 'mer-edge[tensorrt]'")
 
 
 def test_tensorrt_is_tried_by_making_a_builder(
@@ -121,14 +122,19 @@ def test_tensorrt_is_tried_by_making_a_builder(
 ) -> None:
     code = (
         "__version__ = '10.3.0'\n"
-        "class Logger:\n    ERROR = 1\n    def __init__(self, level): pass\n"
+        "class ILogger:\n    pass\n"
         "class Builder:\n    def __init__(self, logger): {}\n"
     )
-    fake_package(tmp_path, monkeypatch, "fake_rt", code.format("pass"))
-    finding = run_isolated("TensorRT", "tensorrt", "fake_rt")
+    fake_package(tmp_path, monkeypatch, "tensorrt", code.format("pass"))
+    finding = run_isolated("TensorRT", "tensorrt", "tensorrt")
     assert (finding.status, finding.facts["version"]) == ("ok", "10.3.0")
-    fake_package(tmp_path, monkeypatch, "no_rt", code.format("raise TypeError('no driver')"))
-    assert run_isolated("TensorRT", "tensorrt", "no_rt").detail == "TypeError: no driver"
+    fake_package(tmp_path, monkeypatch, "tensorrt", code.format("raise TypeError('no driver')"))
+    assert run_isolated("TensorRT", "tensorrt", "tensorrt").detail == "TypeError: no driver"
+    old = code.replace("10.3.0", "8.6.1").format("pass")
+    fake_package(tmp_path, monkeypatch, "tensorrt", old)
+    finding = run_isolated("TensorRT", "tensorrt", "tensorrt")
+    assert finding.status == "broken"
+    assert "TensorRT is 8.6.1; expected 10.3 or later" in finding.detail
 
 
 def test_a_jetson_by_its_own_files(tmp_path: Path) -> None:
