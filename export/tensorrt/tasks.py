@@ -18,11 +18,11 @@ def describe(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     Raises:
         MerEdgeError: the flavour cannot be had, or the CUDA driver does not work.
     """
-    from mer_edge.cuda_device import current_gpu
+    from mer_edge import cuda_device
     from mer_edge.tensorrt_api import load_tensorrt
 
     api = load_tensorrt(request["flavour"])
-    gpu = current_gpu()
+    gpu = cuda_device.current_gpu()
     return {
         "version": api.version,
         "compute_capabilities": list(api.compute_capabilities()),
