@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from mer_edge.bundle import GRAPHS, Parity
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.mer import MerModel
-from mer_edge.parity.decisions import compare_decisions
+from mer_edge.parity.decisions import pooled_decisions
 from mer_edge.parity.limits import LIMITS
 from mer_edge.parity.record import DecisionParity
 from mer_edge.parity.report import Measured, ParityReport, describe
@@ -185,23 +185,13 @@ def _run_extreme(
 def _decisions(
     both: SideBySide, outcomes: Sequence[Outcome], thresholds: NDArray[np.float64], real: bool
 ) -> Iterator[DecisionParity]:
-    """Of fusion alone and of the chain; clips whose logits are not finite have none."""
+    """Of fusion alone and of the chain."""
     precisions = {"fusion": both.precisions["fusion"], "chain": both.chain_precision}
     for part, precision in precisions.items():
-        names: list[str] = []
-        sides: tuple[list[NDArray[Any]], list[NDArray[Any]]] = ([], [])
-        for outcome in outcomes:
-            logits = outcome.logits[part]
-            finite = np.isfinite(logits[0]).all(1) & np.isfinite(logits[1]).all(1)
-            names += [
-                outcome.case if len(finite) == 1 else f"{outcome.case}, clip {row}"
-                for row in np.flatnonzero(finite)
-            ]
-            for side, values in zip(sides, logits, strict=True):
-                side.append(values[finite])
-        if names:
-            stacked = (np.concatenate(sides[0]), np.concatenate(sides[1]))
-            yield compare_decisions(part, real, names, stacked, thresholds, LIMITS[precision])
+        logits = [(outcome.case, *outcome.logits[part]) for outcome in outcomes]
+        found = pooled_decisions(part, real, logits, thresholds, LIMITS[precision])
+        if found:
+            yield found
 
 
 def _shapes(cases: Sequence[Case], runs: Sequence[Extreme], left: Sequence[Extreme]) -> list[str]:

@@ -1,59 +1,97 @@
 """Golden tensors: what goes into and comes out of every graph, for any backend to reproduce.
 
-The outputs are PyTorch's, so that no engine is its own judge. Keys are
-``<case>.<graph>.<tensor>``; a graph that a case does not run has none.
+The outputs are PyTorch's, so that no engine is its own judge. The file is described in
+``mer_edge.golden``; a graph that a case does not run has no tensors in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from export.cases import BatchShape, Case, make_batch
+from export.cases import SUBSETS, BatchShape, Case, make_batch, subsets_of
 from export.chain import absent_text_of, encoder_sizes, run_chain
 from export.graphs import GraphPlan
 from export.runners import GraphRunner, Recorder, Tensors, TorchRunner
-from mer_edge.bundle import GRAPHS
+from mer_edge.bundle import GOLDEN, GRAPHS
 from mer_edge.errors import MerEdgeError
+from mer_edge.golden import MAKERS, golden_cases
 from mer_edge.model.mer import MerModel, ModelBatch
 from mer_edge.parity.comparison import compare
+from mer_edge.segments import MODALITIES
 
 TOLERANCE = 1e-4
 """Times the largest magnitude of the tensor where that is above 1."""
 
 
-def make_golden(model: MerModel, plans: dict[str, GraphPlan]) -> Tensors:
+def make_golden(model: MerModel, plans: Mapping[str, GraphPlan]) -> Tensors:
     """Run the golden clips through the modules behind the graphs.
 
-    ``full`` has two segments with sound, the first with a face, and text, as far as the network
-    uses them. ``audio_only`` has one segment with sound and nothing else, so that the stand-ins
-    for what is absent are covered; there is none where it would be the same or have nothing.
+    Returns:
+        What ``golden.safetensors`` holds: see ``mer_edge.golden``. The signals of ``full`` are in
+        it, for whoever opens the file with other tools; those of the other cases are made anew
+        from their seeds, and take no space.
     """
     absent, sizes = absent_text_of(model), encoder_sizes(model.config)
     golden: Tensors = {}
-    for case, batch in golden_batches(model).items():
+    for seed, (case, batch) in enumerate(golden_batches(model).items()):
         recorder = Recorder(TorchRunner(plans))
+        seeds = {} if case == "full" else _from_seed(batch, seed)
         run_chain(recorder, batch, absent, sizes)
         for graph, tensors in recorder.records.items():
-            golden |= {f"{case}.{graph}.{name}": array for name, array in tensors.items()}
+            for name, array in tensors.items():
+                golden |= (
+                    {f"{case}.{graph}.{name}_seed": seeds[name]}
+                    if name in seeds
+                    else {f"{case}.{graph}.{name}": array}
+                )
+        for modality in MODALITIES:
+            golden[f"{case}.clip.{modality}"] = getattr(batch, f"{modality}_mask").numpy()
     return {key: np.ascontiguousarray(array) for key, array in golden.items()}
 
 
 def golden_batches(model: MerModel) -> dict[str, ModelBatch]:
-    """The clips by case; small, because they travel with every bundle."""
-    full = make_batch(model.config, Case(BatchShape(1, 2, 7), (("audio", "visual", "text"),)))
-    audio_only = make_batch(model.config, Case(BatchShape(1, 1, 3), (("audio",),)))
-    face_first = torch.tensor([[True, False]])
-    batches = {
-        "full": replace(full, audio_mask=torch.tensor([[True, True]]), visual_mask=face_first)
+    """The clips by case; few, because they travel with every bundle.
+
+    ``full`` has two segments with sound, the first with a face, and text. ``audio_only`` has one
+    segment with sound and nothing else, where that is not the same. ``shortest`` has everything in
+    the least size, ``long`` more segments and tokens, and in ``batch`` every clip has another
+    subset of what the network takes in.
+    """
+    config = model.config
+    all_of = subsets_of(config)[:1]
+    most = config.text.max_position_embeddings
+    full = make_batch(config, Case(BatchShape(1, 2, 7), all_of))
+    batches = {"full": full}
+    if config.has_visual:
+        face_first = torch.tensor([[True, False]])
+        batches["full"] = replace(full, visual_mask=face_first)
+    if config.has_audio:
+        batches["full"] = replace(batches["full"], audio_mask=torch.tensor([[True, True]]))
+    if config.has_audio and (config.has_visual or config.uses_text):
+        batches["audio_only"] = make_batch(config, Case(BatchShape(1, 1, 3), (("audio",),)))
+    shapes = {
+        "shortest": Case(BatchShape(1, 1, 3), all_of),
+        "long": Case(BatchShape(1, 12, min(64, most)), all_of),
+        "batch": Case(BatchShape(len(SUBSETS), 3, min(9, most)), subsets_of(config)),
     }
-    others = model.config.has_visual or model.config.uses_text
-    if model.config.has_audio and others:
-        batches["audio_only"] = audio_only
-    return batches
+    return batches | {name: make_batch(config, case) for name, case in shapes.items()}
+
+
+def _from_seed(batch: ModelBatch, seed: int) -> Tensors:
+    """Give the present segments signals from ``seed``, and say how."""
+    made: Tensors = {}
+    for name, make in MAKERS.items():
+        mask = batch.audio_mask if name == "waveform" else batch.visual_mask
+        count = int(mask.sum())
+        if count:
+            getattr(batch, name)[mask] = torch.from_numpy(make(seed, count))
+            made[name] = np.array([seed, count], np.int64)
+    return made
 
 
 def check_golden(golden: Mapping[str, np.ndarray], runner: GraphRunner) -> None:
@@ -62,15 +100,12 @@ def check_golden(golden: Mapping[str, np.ndarray], runner: GraphRunner) -> None:
     Raises:
         MerEdgeError: names the first tensor that is not reproduced.
     """
-    for case in sorted({key.split(".")[0] for key in golden}):
-        for graph in GRAPHS:
-            prefix = f"{case}.{graph}."
-            tensors = {k.removeprefix(prefix): v for k, v in golden.items() if k.startswith(prefix)}
-            if not tensors:
-                continue
+    for case, found_case in golden_cases(golden, Path(GOLDEN)).items():
+        for graph in (graph for graph in GRAPHS if graph in found_case.graphs):
+            tensors = found_case.graphs[graph]
             outputs = runner.run(graph, {name: tensors[name] for name in runner.inputs(graph)})
             for name, actual in outputs.items():
-                found = compare(prefix + name, tensors[name], actual)
+                found = compare(f"{case}.{graph}.{name}", tensors[name], actual)
                 if not found.within(TOLERANCE * max(1.0, found.reference_max_abs)):
                     raise MerEdgeError(
                         f"the exported {graph} graph does not reproduce PyTorch: {found}; no "

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mer_edge.golden import GoldenCase
+
 BUNDLE_SCHEMA_VERSION = 1
 GRAPHS = ("text", "audio", "visual", "fusion")
 MANIFEST = "manifest.json"
@@ -223,21 +225,20 @@ def load_golden(bundle: Bundle) -> dict[str, dict[str, dict[str, NDArray[Any]]]]
     """Inputs and outputs of every graph that each backend must reproduce.
 
     Returns:
-        ``{case: {graph: {tensor: array}}}`` from the file's keys ``<case>.<graph>.<tensor>``,
-        for example ``golden["full"]["fusion"]["logits"]``.
+        ``{case: {graph: {tensor: array}}}``, for example ``golden["full"]["fusion"]["logits"]``.
+
+    Raises:
+        MerEdgeError: the file is not as ``mer_edge.golden`` says.
     """
+    return {name: case.graphs for name, case in load_golden_cases(bundle).items()}
+
+
+def load_golden_cases(bundle: Bundle) -> dict[str, GoldenCase]:
+    """The golden tensors with what is present in their clips."""
+    from mer_edge.golden import golden_cases
+
     path = bundle.path / GOLDEN
-    golden: dict[str, dict[str, dict[str, NDArray[Any]]]] = {}
-    for key, array in _read_tensors(path).items():
-        parts = key.split(".")
-        if len(parts) != 3 or parts[1] not in GRAPHS:
-            raise MerEdgeError(
-                f"{path}: the key {key!r} is not <case>.<graph>.<tensor> with a graph of "
-                f"{', '.join(GRAPHS)}; export the bundle again"
-            )
-        case, graph, tensor = parts
-        golden.setdefault(case, {}).setdefault(graph, {})[tensor] = array
-    return golden
+    return golden_cases(_read_tensors(path), path)
 
 
 def _read_tensors(path: Path) -> dict[str, NDArray[np.generic]]:

@@ -20,7 +20,7 @@ from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.segments import SEGMENT_S
 from runtime.backend import LoadedGraph
-from runtime.texts import EncodedText, Texts
+from runtime.texts import EncodedText, TextSide
 
 Floats = NDArray[np.float32]
 Tensors = dict[str, NDArray[Any]]
@@ -74,7 +74,7 @@ class Chain:
     """
 
     def __init__(
-        self, bundle: Bundle, graphs: Mapping[str, LoadedGraph], texts: Texts | None
+        self, bundle: Bundle, graphs: Mapping[str, LoadedGraph], texts: TextSide | None
     ) -> None:
         self._graphs = graphs
         self._texts = texts

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_edge.bundle import GRAPHS, Bundle
+from mer_edge.bundle import Bundle
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.result import Result
 from runtime.backend import open_backend
 from runtime.chain import Chain
 from runtime.results import build_results, is_empty, lacking
+from runtime.shapes import load_graphs
 from runtime.texts import Texts
 
 if TYPE_CHECKING:
@@ -43,12 +44,7 @@ class Recognizer:
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         backend = open_backend(device, threads)
-        specs = self.bundle.manifest.graphs
-        graphs = {
-            name: backend.load(self.bundle.graph_path(name), specs[name])
-            for name in GRAPHS
-            if name in specs
-        }
+        graphs = load_graphs(self.bundle, backend)
         texts = Texts(self.bundle) if "text" in graphs else None
         self._chain = Chain(self.bundle, graphs, texts)
         self._detectors: dict[Path | None, FaceDetector] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,14 @@ class EncodedText:
         found = guides[name]
         assert found is not None  # Bundle.load refuses encoders that want what no graph gives
         return found
+
+
+class TextSide(Protocol):
+    """What the chain asks of the text side."""
+
+    def tokenize(self, clips: Sequence[Clip]) -> TokenBatch: ...
+
+    def encode(self, batch: TokenBatch, graph: LoadedGraph) -> EncodedText: ...
 
 
 class Texts:

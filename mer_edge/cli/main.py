@@ -37,6 +37,9 @@ COMMANDS = {
     "ablate": Command("train.ablate_command", "train variants over seeds and compare them"),
     "export": Command("export.command", "turn a trained run into a bundle of ONNX graphs"),
     "build": Command("export.build_command", "make TensorRT engines of a bundle, on the device"),
+    "verify": Command(
+        "runtime.verify_command", "check that a bundle computes here what it was exported to"
+    ),
     "infer": Command("runtime.command", "recognise emotions in files with a bundle"),
     "doctor": Command("mer_edge.cli.doctor", "what this machine has and what is missing for what"),
 }

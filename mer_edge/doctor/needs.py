@@ -29,6 +29,7 @@ class Need:
 
 MEDIA = ("av", "cv2", "numpy", "tokenizers", "safetensors", "pysubs2", "rich", "msgspec", "media")
 RUNS = (*MEDIA, "detector", "CPUExecutionProvider")
+VERIFIES = ("numpy", "tokenizers", "safetensors", "rich", "msgspec", "CPUExecutionProvider")
 NEEDS = (
     Need("demo", ("train", "export"), RUNS),
     Need("prepare", (), (*MEDIA, "detector"), ("pyarrow", "filelock")),
@@ -43,6 +44,9 @@ NEEDS = (
         ("numpy", "msgspec", "rich", "TensorRT-RTX"),
         ("filelock",),
     ),
+    Need("verify", (), VERIFIES),
+    Need("verify --plot", (), VERIFIES, ("matplotlib",)),
+    Need("verify --device cuda", (), (*VERIFIES, "CUDAExecutionProvider")),
     Need("infer", (), RUNS),
     Need("infer --plot", (), RUNS, ("matplotlib",)),
     Need("infer --asr", ("asr",), (*RUNS, "ASR")),

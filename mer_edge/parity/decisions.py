@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +15,35 @@ from mer_edge.parity.record import DecisionParity
 def probabilities_of(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """1 / (1 + exp(-x)) in double precision, without overflow for large negative x."""
     return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
+
+
+def pooled_decisions(
+    part: str,
+    real: bool,
+    logits: Sequence[tuple[str, NDArray[Any], NDArray[Any]]],
+    thresholds: NDArray[np.float64],
+    limits: Limits,
+) -> DecisionParity | None:
+    """The decisions on the clips of several batches together.
+
+    Args:
+        logits: per batch its name, the reference's logits and what was found, (clips, labels) each.
+
+    Returns:
+        None where no clip has finite logits on both sides: there are no decisions to compare.
+    """
+    names: list[str] = []
+    references, actuals = [], []
+    for name, reference, actual in logits:
+        finite = np.isfinite(reference).all(1) & np.isfinite(actual).all(1)
+        alone = len(finite) == 1
+        names += [name if alone else f"{name}, clip {row}" for row in np.flatnonzero(finite)]
+        references.append(reference[finite])
+        actuals.append(actual[finite])
+    if not names:
+        return None
+    both = (np.concatenate(references), np.concatenate(actuals))
+    return compare_decisions(part, real, names, both, thresholds, limits)
 
 
 def compare_decisions(

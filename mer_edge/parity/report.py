@@ -75,6 +75,10 @@ class ParityReport:
         return loosest(self.precisions.values())
 
     @property
+    def everything(self) -> list[Measured | DecisionParity]:
+        return [*self.measured, *self.decisions]
+
+    @property
     def passed(self) -> bool:
         return not self.failures
 
@@ -82,22 +86,23 @@ class ParityReport:
     def failures(self) -> list[Measured | DecisionParity]:
         """What is beyond its limit, in the order in which a difference arises; of every part what
         is farthest beyond it first."""
-        failed = [x for x in (*self.measured, *self.decisions) if (x.share_of_limit or 0) > 1]
+        failed = [one for one in self.everything if (one.share_of_limit or 0) > 1]
         return sorted(failed, key=lambda x: (PARTS.index(x.part), -(x.share_of_limit or 0)))
 
     @property
     def worst(self) -> Measured | DecisionParity:
         """What comes nearest to its limit, or is farthest beyond it."""
-        return max((*self.measured, *self.decisions), key=lambda x: x.share_of_limit or 0)
+        return max(self.everything, key=lambda x: x.share_of_limit or 0)
 
     @property
     def max_abs_logit_difference(self) -> float:
-        """Between the chain and the reference."""
-        return max(
-            m.comparison.max_abs
-            for m in self.measured
-            if m.part == "chain" and m.comparison.name == "logits"
-        )
+        """Between the chain and the reference; infinite where the chain did not run."""
+        found = [
+            one.comparison.max_abs
+            for one in self.measured
+            if one.part == "chain" and one.comparison.name == "logits"
+        ]
+        return max(found, default=float("inf"))
 
     def worst_of_each(self) -> list[Measured]:
         """Per part and tensor the case that comes nearest to the limit, by part."""
