@@ -43,6 +43,19 @@ def test_infer_runs_without_torch(tmp_path: Path) -> None:
     assert all(say["weight"] > 0 for say in result["modalities"].values())
 
 
+def test_verify_runs_without_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys; from mer_edge.cli.main import main; code = main(sys.argv[1:]);"
+        "print(sorted({'torch', 'transformers', 'onnx', 'cv2', 'av'} & set(sys.modules)),"
+        "file=sys.stderr); sys.exit(code)"
+    )
+    done = run("-c", program, "verify", TINY, "--json", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    report = json.loads(done.stdout)
+    assert report["passed"] is True
+    assert report["parity"]["max_abs_logit_difference"] < 1e-4
+
+
 def test_torch_is_not_there_and_the_code_is_the_wheels(tmp_path: Path) -> None:
     program = (
         "import importlib.util as u, runtime; "
