@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from export.cases import Case, gate_cases
 from export.extremes import Extreme, extremes_of, repeated
 from export.first_layer import first_layer
+from export.golden import golden_batches
 from export.graphs import GraphPlan, write_graph
 from export.manifest import shape_ranges
 from export.runners import Tensors
@@ -26,7 +26,7 @@ from mer_edge.bundle import GRAPHS, Parity
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.mer import MerModel
-from mer_edge.parity.decisions import pooled_decisions
+from mer_edge.parity.decisions import GOLDEN, RANDOM, REAL, pooled_decisions
 from mer_edge.parity.limits import LIMITS
 from mer_edge.parity.record import DecisionParity
 from mer_edge.parity.report import Measured, ParityReport, describe
@@ -128,22 +128,25 @@ def run_gate(
     """
     _check(model, clips, tokenizer)
     both = SideBySide(model, plans, files, precisions, seed)
-    cases = gate_cases(model.config)
+    cases, golden = gate_cases(model.config), list(golden_batches(model).items())
     ranges = shape_ranges(model.config)
     found = [extremes_of(plan, ranges) for plan in plans.values()]
     runs = [extreme for chosen, _ in found for extreme in chosen]
-    ticks = _Ticks(progress, len(clips) + len(cases) + len(runs))
+    ticks = _Ticks(progress, len(clips) + len(cases) + len(golden) + len(runs))
     # The clips first: what the graphs see of them is what the longest shapes are made of.
     real = ticks.over(clips, "real clips", lambda clip: both.clip(clip, tokenizer))
     random = ticks.over(cases, "random clips", both.case)
+    # Those that anybody can repeat must pass by themselves, or the bundle would not verify.
+    kept = ticks.over(golden, "golden clips", lambda one: both.batch(f"golden {one[0]}", one[1]))
     long = ticks.over(runs, "longest shapes", lambda run: _run_extreme(both, plans, run))
-    measured = [one for outcome in (*real, *random) for one in outcome.measured]
+    measured = [one for outcome in (*real, *random, *kept) for one in outcome.measured]
     report = ParityReport(
         precisions=both.precisions,
         measured=[*measured, *(one for found in long for one in found)],
         decisions=[
-            *_decisions(both, real, np.asarray(thresholds), real=True),
-            *_decisions(both, random, np.asarray(thresholds), real=False),
+            *_decisions(both, REAL, real, thresholds),
+            *_decisions(both, RANDOM, random, thresholds),
+            *_decisions(both, GOLDEN, kept, thresholds),
         ],
         cases=len(cases),
         real_clips=len(clips),
@@ -183,13 +186,13 @@ def _run_extreme(
 
 
 def _decisions(
-    both: SideBySide, outcomes: Sequence[Outcome], thresholds: NDArray[np.float64], real: bool
+    both: SideBySide, source: str, outcomes: Sequence[Outcome], thresholds: Sequence[float]
 ) -> Iterator[DecisionParity]:
     """Of fusion alone and of the chain."""
     precisions = {"fusion": both.precisions["fusion"], "chain": both.chain_precision}
     for part, precision in precisions.items():
         logits = [(outcome.case, *outcome.logits[part]) for outcome in outcomes]
-        found = pooled_decisions(part, real, logits, thresholds, LIMITS[precision])
+        found = pooled_decisions(part, source, logits, np.asarray(thresholds), LIMITS[precision])
         if found:
             yield found
 

@@ -24,6 +24,8 @@ from mer_edge.model.mer import MerModel, ModelBatch
 from mer_edge.parity.comparison import compare
 from mer_edge.segments import MODALITIES
 
+STORED = "full"
+"""The case whose signals are in the file."""
 TOLERANCE = 1e-4
 """Times the largest magnitude of the tensor where that is above 1."""
 
@@ -40,7 +42,7 @@ def make_golden(model: MerModel, plans: Mapping[str, GraphPlan]) -> Tensors:
     golden: Tensors = {}
     for seed, (case, batch) in enumerate(golden_batches(model).items()):
         recorder = Recorder(TorchRunner(plans))
-        seeds = {} if case == "full" else _from_seed(batch, seed)
+        seeds = {} if case == STORED else _seeds(batch, seed)
         run_chain(recorder, batch, absent, sizes)
         for graph, tensors in recorder.records.items():
             for name, array in tensors.items():
@@ -79,19 +81,24 @@ def golden_batches(model: MerModel) -> dict[str, ModelBatch]:
         "long": Case(BatchShape(1, 12, min(64, most)), all_of),
         "batch": Case(BatchShape(len(SUBSETS), 3, min(9, most)), subsets_of(config)),
     }
-    return batches | {name: make_batch(config, case) for name, case in shapes.items()}
+    batches |= {name: make_batch(config, case) for name, case in shapes.items()}
+    for seed, (name, batch) in enumerate(batches.items()):
+        if name != STORED:
+            _fill(batch, seed)
+    return batches
 
 
-def _from_seed(batch: ModelBatch, seed: int) -> Tensors:
-    """Give the present segments signals from ``seed``, and say how."""
-    made: Tensors = {}
-    for name, make in MAKERS.items():
+def _seeds(batch: ModelBatch, seed: int) -> Tensors:
+    """Per signal that the batch has: from which seed, and how many segments."""
+    counts = {"waveform": int(batch.audio_mask.sum()), "faces": int(batch.visual_mask.sum())}
+    return {name: np.array([seed, count]) for name, count in counts.items() if count}
+
+
+def _fill(batch: ModelBatch, seed: int) -> None:
+    """Give the present segments the signals that ``mer_edge.golden`` makes of ``seed``."""
+    for name, (_, count) in _seeds(batch, seed).items():
         mask = batch.audio_mask if name == "waveform" else batch.visual_mask
-        count = int(mask.sum())
-        if count:
-            getattr(batch, name)[mask] = torch.from_numpy(make(seed, count))
-            made[name] = np.array([seed, count], np.int64)
-    return made
+        getattr(batch, name)[mask] = torch.from_numpy(MAKERS[name](seed, int(count)))
 
 
 def check_golden(golden: Mapping[str, np.ndarray], runner: GraphRunner) -> None:

@@ -84,12 +84,15 @@ class SideBySide:
         self._known_torch, self._known_onnx = Memo(self._torch), Memo(self._onnx)
 
     def case(self, case: Case) -> Outcome:
-        """Random clips; the reference is ``MerModel.forward``, and the modules stand beside it."""
-        batch = make_batch(self._model.config, case, self._seed)
+        """Random clips."""
+        return self.batch(str(case), make_batch(self._model.config, case, self._seed))
+
+    def batch(self, name: str, batch: ModelBatch) -> Outcome:
+        """The reference is ``MerModel.forward``, and the modules stand beside it."""
         with torch.inference_mode():
             fused = self._model(batch)
         reference = {name: tensor.numpy() for name, tensor in fused._asdict().items()}
-        return self._outcome(str(case), batch, (self._known_torch, self._known_onnx), reference)
+        return self._outcome(name, batch, (self._known_torch, self._known_onnx), reference)
 
     def clip(self, clip: Clip, tokenizer: TextTokenizer | None) -> Outcome:
         """Somebody's clip; the reference is the modules, chained in PyTorch."""

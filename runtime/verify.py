@@ -18,6 +18,7 @@ from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.golden import GoldenCase
 from mer_edge.parity.comparison import compare
+from mer_edge.parity.decisions import GOLDEN as GOLDEN_CLIPS
 from mer_edge.parity.decisions import pooled_decisions
 from mer_edge.parity.limits import LIMITS, loosest
 from mer_edge.parity.report import Measured, ParityReport, describe
@@ -116,7 +117,7 @@ class _Run:
         thresholds = np.asarray(self._bundle.manifest.thresholds)
         for part, logits in self._logits.items():
             precision = self._precision(part)
-            found = pooled_decisions(part, False, logits, thresholds, LIMITS[precision])
+            found = pooled_decisions(part, GOLDEN_CLIPS, logits, thresholds, LIMITS[precision])
             if found:
                 decisions.append(found)
         report = ParityReport(

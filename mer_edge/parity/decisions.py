@@ -17,9 +17,13 @@ def probabilities_of(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
 
 
+REAL, RANDOM, GOLDEN = "real", "random", "golden"
+"""See ``DecisionParity.source``."""
+
+
 def pooled_decisions(
     part: str,
-    real: bool,
+    source: str,
     logits: Sequence[tuple[str, NDArray[Any], NDArray[Any]]],
     thresholds: NDArray[np.float64],
     limits: Limits,
@@ -43,12 +47,12 @@ def pooled_decisions(
     if not names:
         return None
     both = (np.concatenate(references), np.concatenate(actuals))
-    return compare_decisions(part, real, names, both, thresholds, limits)
+    return compare_decisions(part, source, names, both, thresholds, limits)
 
 
 def compare_decisions(
     part: str,
-    real: bool,
+    source: str,
     names: list[str],
     logits: tuple[NDArray[np.floating], NDArray[np.floating]],
     thresholds: NDArray[np.float64],
@@ -68,7 +72,7 @@ def compare_decisions(
     change = np.abs(actual - reference)
     same = (reference > thresholds) == (actual > thresholds)
     counts = np.ones_like(same)
-    if not real:
+    if source != REAL:
         margin = limits.max_probability_change or limits.mean_probability_change or 0.0
         counts = np.abs(reference - thresholds) > margin
     rows = counts.any(1)
@@ -76,7 +80,7 @@ def compare_decisions(
     clip, label = np.unravel_index(int(change.argmax()), change.shape)
     return DecisionParity(
         part=part,
-        real=real,
+        source=source,
         clips=len(names),
         decisions=int(counts.sum()),
         agreement=agreement,

@@ -41,8 +41,9 @@ class DecisionParity:
 
     part: str
     """``chain``, or ``fusion`` alone on the reference's features."""
-    real: bool
-    """Whether the clips are somebody's, not random ones."""
+    source: str
+    """Where the clips are from: ``real`` are somebody's, ``random`` made for the export, and
+    ``golden`` are random too, but travel with the bundle, so that anybody can repeat them."""
     clips: int
     decisions: int
     """Pairs of clip and label that count, see ``mer_edge.parity.decisions``."""

@@ -134,11 +134,10 @@ def describe(one: Measured | DecisionParity) -> str:
     """One line on what was measured."""
     if isinstance(one, Measured):
         return str(one)
-    clips = "real" if one.real else "random"
     agreement = "" if one.agreement is None else f", {one.agreement:.2%} of decisions agree"
     return (
-        f"the decisions of the {one.part} on {one.clips} {clips} clips: probabilities change by "
-        f"at most {one.max_probability_change:.3g} ({one.worst}), "
+        f"the decisions of the {one.part} on {one.clips} {one.source} clips: probabilities change "
+        f"by at most {one.max_probability_change:.3g} ({one.worst}), "
         f"{one.mean_probability_change:.3g} in the mean{agreement}"
     )
 

@@ -41,18 +41,20 @@ def tensor_table(parity: Parity) -> Table:
 
 
 def decision_table(parity: Parity) -> Table:
-    """One row a part and kind of clips; max and mean are changes of probabilities."""
+    """One row a part and kind of clips: how many labels' decisions count and agree, the clips that
+    agree as a whole, and the changes of probabilities."""
     table = Table(box=None, padding=(0, 1), header_style="bold")
-    for column in ("decisions of", "clips"):
+    for column in ("decisions", "clips"):
         table.add_column(column, no_wrap=True)
-    for column in ("agree", "whole clips", "max", "mean", "limit used"):
+    for column in ("labels", "agree", "whole", "max", "mean", "limit used"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in parity.decisions:
         table.add_row(
             row.part,
-            f"{row.clips} {'real' if row.real else 'random'}",
-            _agreement(row.agreement, row.decisions),
-            _agreement(row.clip_agreement, None),
+            f"{row.clips} {row.source}",
+            str(row.decisions),
+            _agreement(row.agreement),
+            _agreement(row.clip_agreement),
             f"{row.max_probability_change:.2g}",
             f"{row.mean_probability_change:.2g}",
             _share(row),
@@ -60,10 +62,8 @@ def decision_table(parity: Parity) -> Table:
     return table
 
 
-def _agreement(share: float | None, count: int | None) -> str:
-    if share is None:
-        return "none clear"
-    return f"{share:.2%}" + (f" of {count}" if count is not None else "")
+def _agreement(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"
 
 
 def _share(row: TensorParity | DecisionParity) -> Text:

@@ -40,6 +40,8 @@ def gate(exported, monkeypatch):
 
     def run(cases=(CASE,), precisions=None, longest=False, clips=(), **changed):
         monkeypatch.setattr(export.gate, "gate_cases", lambda config: list(cases))
+        if not longest:
+            monkeypatch.setattr(export.gate, "golden_batches", lambda model: {})
         chosen = extremes_of if longest else lambda plan, ranges: ([], [])
         monkeypatch.setattr(export.gate, "extremes_of", chosen)
         files = exported.files | changed
@@ -95,12 +97,15 @@ def test_sound_graphs_pass_at_every_shape(gate):
         "visual alone at segments 64",
         "fusion alone at batch 16, clip_segments 256",
     } < cases
-    real, random = ([d for d in parity.decisions if d.real is kind] for kind in (True, False))
-    assert [(d.part, d.clips, d.decisions, d.agreement) for d in real] == [
-        ("fusion", 3, 18, 1.0),
-        ("chain", 3, 18, 1.0),
+    assert [(d.source, d.part, d.clips) for d in parity.decisions] == [
+        ("real", "fusion", 3),
+        ("real", "chain", 3),
+        ("random", "fusion", 9),
+        ("random", "chain", 9),
+        ("golden", "fusion", 11),
+        ("golden", "chain", 11),
     ]
-    assert [(d.part, d.clips) for d in random] == [("fusion", 9), ("chain", 9)]
+    assert [(d.decisions, d.agreement) for d in parity.decisions[:2]] == [(18, 1.0)] * 2
 
 
 def test_the_manifest_has_the_numbers_and_reads_them_back(gate):
@@ -264,6 +269,7 @@ def test_clips_with_text_need_the_tokenizer(exported):
 
 def test_progress_is_told_each_run(exported, monkeypatch):
     monkeypatch.setattr(export.gate, "gate_cases", lambda config: [CASE])
+    monkeypatch.setattr(export.gate, "golden_batches", lambda model: {})
     seen: list[tuple[str, int, int]] = []
     run_gate(
         exported.checkpoint.model, exported.plans, exported.files,

@@ -7,6 +7,8 @@ from export.golden import check_golden, golden_batches, make_golden
 from export.runners import OnnxRunner, TorchRunner
 from mer_edge.bundle import load_golden
 from mer_edge.errors import MerEdgeError
+from runtime.backend import open_backend
+from runtime.verify import verify
 from tests.export.broken import with_changed_weight
 
 
@@ -17,7 +19,7 @@ def golden(exported):
 
 def test_what_the_bundle_holds(exported):
     golden = load_golden(exported.bundle)
-    assert set(golden) == {"full", "audio_only"}
+    assert set(golden) == {"full", "audio_only", "shortest", "long", "batch"}
     assert set(golden["full"]) == {"text", "audio", "visual", "fusion"}
     assert set(golden["audio_only"]) == {"audio", "fusion"}
     for case in golden.values():
@@ -28,6 +30,10 @@ def test_what_the_bundle_holds(exported):
                 found = tensors[tensor.name]
                 assert found.dtype.name == tensor.dtype
                 assert len(found.shape) == len(tensor.shape)
+    assert golden["long"]["visual"]["faces"].shape[0] > 5
+    assert golden["long"]["text"]["input_ids"].shape == (1, 64)
+    assert golden["batch"]["fusion"]["audio_mask"].shape == (7, 3)
+    assert set(golden["batch"]["fusion"]["text_mask"].tolist()) == {True, False}
     # Two segments with sound, one of them with a face.
     assert golden["full"]["audio"]["waveform"].shape == (2, 15600)
     assert golden["full"]["visual"]["faces"].shape == (1, 224, 224, 3)
@@ -69,9 +75,23 @@ def test_the_graphs_reproduce_it_and_so_does_pytorch(exported, golden):
     check_golden(golden, TorchRunner(exported.plans))
 
 
+def test_signals_of_all_cases_but_one_are_seeds(golden):
+    assert golden["full.audio.waveform"].shape == (2, 15600)
+    assert golden["batch.visual.faces_seed"].tolist()[1] == golden["batch.clip.visual"].sum()
+    large = [key for key, array in golden.items() if array.nbytes > 50_000]
+    assert sorted(large) == ["full.audio.waveform", "full.visual.faces"]
+
+
+def test_the_clips_go_through_the_runtimes_chain(exported):
+    found = verify(exported.bundle, open_backend("cpu", 1))
+    assert found.passed, found.first_difference
+    assert found.parity.max_abs_logit_difference < 1e-5
+    assert {one.case for one in found.parity.measured} == set(load_golden(exported.bundle))
+
+
 def test_a_graph_that_does_not_is_named(exported, golden, tmp_path):
     file = with_changed_weight(
         exported.files["visual"], tmp_path / "visual.onnx", "sems.5.norm.weight", 1.0
     )
-    with pytest.raises(MerEdgeError, match=r"visual graph .* PyTorch: full\.visual\.visual: max"):
+    with pytest.raises(MerEdgeError, match=r"visual graph .* PyTorch: \w+\.visual\.visual: max"):
         check_golden(golden, OnnxRunner(exported.files | {"visual": file}))

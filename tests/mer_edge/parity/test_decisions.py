@@ -23,7 +23,7 @@ NAMES = ["a", "b", "c"]
 
 
 def test_every_decision_on_a_real_clip_counts():
-    found = compare_decisions("chain", True, NAMES, (REFERENCE, ACTUAL), HALF, LIMITS["fp16"])
+    found = compare_decisions("chain", "real", NAMES, (REFERENCE, ACTUAL), HALF, LIMITS["fp16"])
     assert (found.clips, found.decisions) == (3, 6)
     assert found.agreement == pytest.approx(3 / 6)  # b's first, and both of c
     assert found.clip_agreement == pytest.approx(1 / 3)
@@ -33,7 +33,7 @@ def test_every_decision_on_a_real_clip_counts():
 
 
 def test_what_is_near_its_threshold_is_no_evidence_on_random_clips():
-    found = compare_decisions("chain", False, NAMES, (REFERENCE, ACTUAL), HALF, LIMITS["fp16"])
+    found = compare_decisions("chain", "random", NAMES, (REFERENCE, ACTUAL), HALF, LIMITS["fp16"])
     assert found.decisions == 4  # 0.51 and 0.495 are within 0.02 of 0.5
     assert found.agreement == pytest.approx(3 / 4)
     assert found.clip_agreement == pytest.approx(2 / 3)
@@ -41,7 +41,7 @@ def test_what_is_near_its_threshold_is_no_evidence_on_random_clips():
 
 def test_a_network_that_has_learned_nothing_has_no_decisions_to_agree_on():
     near = logits([0.5, 0.5], [0.501, 0.499])
-    found = compare_decisions("chain", False, ["a", "b"], (near, near), HALF, LIMITS["int8"])
+    found = compare_decisions("chain", "random", ["a", "b"], (near, near), HALF, LIMITS["int8"])
     assert (found.decisions, found.agreement, found.clip_agreement) == (0, None, None)
     assert found.max_probability_change == 0
 
@@ -49,7 +49,7 @@ def test_a_network_that_has_learned_nothing_has_no_decisions_to_agree_on():
 def test_a_decision_is_strictly_above_its_threshold():
     at, above = np.array([[0.0]]), np.array([[1e-9]])
     threshold = np.array([0.5])
-    found = compare_decisions("chain", True, ["a"], (at, above), threshold, LIMITS["fp32"])
+    found = compare_decisions("chain", "real", ["a"], (at, above), threshold, LIMITS["fp32"])
     assert found.agreement == 0
 
 
