@@ -7,14 +7,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 from safetensors.numpy import save
 
-from export.cases import gate_cases
-from export.chain import absent_text_of
+from export.calibration_clips import RealClips, load_real_clips
+from export.chain import absent_text_of, encoder_sizes
+from export.gate import GateReport, run_gate
 from export.golden import check_golden, make_golden
-from export.graphs import GraphPlan, write_graph
+from export.graphs import GraphPlan, save_graph, trace_graph
 from export.manifest import make_manifest
-from export.parity import ParityCheck
+from export.options import ExportOptions
+from export.precision.calibration import collect
+from export.precision.convert import convert
+from export.rewrites import apply_rewrites
 from export.runners import OnnxRunner
 from export.wrappers import plan_graphs
 from mer_edge import __version__
@@ -26,14 +31,18 @@ from mer_edge.bundle import (
     Bundle,
     GraphSpec,
     Manifest,
-    Parity,
     write_manifest,
 )
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_out, new_directory
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
 from mer_edge.model.config import variant_name
+from mer_edge.text.tokenizer import TextTokenizer
 
+AS_TRAINED = ExportOptions()
+"""fp32 for the CPU."""
+ORIGINALS = "originals"
+"""The folder of the fp32 graphs while others are made of them; no bundle keeps it."""
 Progress = Callable[[str, int, int], None]
 """Told ``(step, done, total)``: what is being done, and how many steps of how many are behind."""
 
@@ -41,44 +50,60 @@ Progress = Callable[[str, int, int], None]
 class Steps:
     """Counts the steps of one export for whoever watches."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._total = total
-        self._done = 0
+    def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
+        self._total = self._done = 0
+        self._step = ""
+
+    def expect(self, steps: int) -> None:
+        self._total += steps
 
     def start(self, step: str) -> None:
         """Say what is being done now."""
+        self._step = step
         if self._progress:
             self._progress(step, self._done, self._total)
 
-    def finish(self, step: str) -> None:
+    def finish(self) -> None:
         self._done += 1
-        self.start(step)
+        self.start(self._step)
+
+    def within(self, what: str, done: int, total: int) -> None:
+        """One of many small steps that are counted by somebody else."""
+        if done == 1:
+            self.expect(total)
+        self._step = what
+        self.finish()
 
 
 def export_bundle(
     checkpoint: Checkpoint | Path,
     out: Path,
+    options: ExportOptions = AS_TRAINED,
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
+    report: Callable[[GateReport], object] | None = None,
 ) -> Bundle:
-    """Export the variant's graphs in fp32, compare them with PyTorch, and write the bundle ``out``.
+    """Export the variant's graphs, compare them with PyTorch, and write the bundle ``out``.
 
     Args:
         checkpoint: a loaded one, or the directory ``mer-edge train`` made.
         out: the bundle's directory. It appears as a whole at the end or not at all.
+        options: target and precision.
         overwrite: replace the bundle that is there.
         progress: told of each step.
+        report: given what the gate measured, also where that refuses the bundle.
 
     Raises:
         MerEdgeError: ``out`` exists or is not to be replaced, the checkpoint is none or broken,
-            the graphs do not reproduce the model to 1e-4, or the disk is full.
+            the clips to calibrate with cannot be had, the graphs do not decide like the model, or
+            the disk is full.
     """
     _check_target(out, overwrite)
     run = load_checkpoint(checkpoint) if isinstance(checkpoint, Path) else checkpoint
     with new_directory(out, "exporting", overwrite=overwrite) as directory:
-        manifest = _write_bundle(run, directory, progress)
+        manifest = _write_bundle(run, directory, options, Steps(progress), report)
         # What cannot be loaded must not get out.
         Bundle.load(directory)
     return Bundle(out, manifest)
@@ -95,29 +120,65 @@ def _check_target(out: Path, overwrite: bool) -> None:
         )
 
 
-def _write_bundle(run: Checkpoint, directory: Path, progress: Progress | None) -> Manifest:
+def _write_bundle(
+    run: Checkpoint,
+    directory: Path,
+    options: ExportOptions,
+    steps: Steps,
+    report: Callable[[GateReport], object] | None,
+) -> Manifest:
     run.model.eval()
     plans = plan_graphs(run.model)
-    cases = gate_cases(run.model.config)
-    steps = Steps(len(plans) + 1 + len(cases), progress)
-    graphs = _write_graphs(run, plans, directory, steps)
-    files = {name: directory / spec.file for name, spec in graphs.items()}
+    tokenizer = tokenizer_of(run)
+    steps.expect(len(plans) * (1 if options.precision == "fp32" else 2) + 1)
+    clips = None
+    if options.calibrate is not None:
+        count, seed = options.calibration_clips, options.seed
+        clips = load_real_clips(options.calibrate, count, seed, steps.within)
+    # Aside, for the precisions that are made of them and to find where a difference begins.
+    originals = directory if options.precision == "fp32" else directory / ORIGINALS
+    originals.mkdir(exist_ok=True)
+    traced = _trace_graphs(run, plans, originals, steps)
+    files = {name: originals / spec.file for name, spec in traced.items()}
     others = _write_tensors(run, plans, files, directory, steps)
-
-    steps.start("comparing with PyTorch")
-    check = ParityCheck(run.model, plans, files)
-    report = check.run(cases, progress=lambda case: steps.finish("comparing with PyTorch"))
-    check.require(report)
-    parity = Parity(report.max_abs_logit_difference, report.tolerance, len(report.results))
-
-    manifest = make_manifest(run, graphs, others, parity)
+    graphs = traced
+    if options.precision != "fp32":
+        graphs = _convert_graphs(run, traced, files, directory, options, clips, tokenizer, steps)
+    found = run_gate(
+        run.model,
+        plans,
+        {name: directory / spec.file for name, spec in graphs.items()},
+        {name: spec.precision for name, spec in graphs.items()},
+        run.thresholds,
+        clips.compare if clips else (),
+        progress=steps.within,
+        tokenizer=tokenizer,
+        originals=files,
+    )
+    if report:
+        report(found)
+    found.require()
+    if originals != directory:
+        shutil.rmtree(originals)
+    manifest = make_manifest(
+        run, graphs, others, found.to_manifest(), options, clips.record if clips else None
+    )
     write_manifest(directory, manifest)
     return manifest
 
 
-def _write_graphs(
+def tokenizer_of(run: Checkpoint) -> TextTokenizer | None:
+    """The text encoder's; None of a network without one."""
+    config = run.model.config
+    if not config.uses_text:
+        return None
+    return TextTokenizer(run.tokenizer_path, config.text.max_position_embeddings)
+
+
+def _trace_graphs(
     run: Checkpoint, plans: dict[str, GraphPlan], directory: Path, steps: Steps
 ) -> dict[str, GraphSpec]:
+    """The graphs in fp32, rewritten."""
     config = run.model.config
     graphs = {}
     for name, plan in plans.items():
@@ -128,8 +189,36 @@ def _write_graphs(
             "mer_edge.graph": name,
             "mer_edge.labels": json.dumps(config.labels),
         }
-        graphs[name] = write_graph(plan, directory / f"{name}.onnx", metadata)
-        steps.finish(f"tracing {name}")
+        proto, rewrites = apply_rewrites(name, trace_graph(plan, metadata))
+        graphs[name] = save_graph(proto, directory / f"{name}.onnx", rewrites=rewrites)
+        steps.finish()
+    return graphs
+
+
+def _convert_graphs(
+    run: Checkpoint,
+    traced: dict[str, GraphSpec],
+    files: dict[str, Path],
+    directory: Path,
+    options: ExportOptions,
+    clips: RealClips | None,
+    tokenizer: TextTokenizer | None,
+    steps: Steps,
+) -> dict[str, GraphSpec]:
+    calibration = None
+    if clips is not None and options.precision == "int8":
+        steps.start("calibrating")
+        absent, sizes = absent_text_of(run.model), encoder_sizes(run.model.config)
+        calibration = collect(clips.calibrate, OnnxRunner(files), tokenizer, absent, sizes)
+    graphs = {}
+    for name, spec in traced.items():
+        steps.start(f"{name} in {options.precision}")
+        proto = onnx.load(files[name])
+        made = convert(name, proto, options.precision, options.recipe, calibration)
+        graphs[name] = save_graph(
+            made.proto, directory / spec.file, made.precision, spec.rewrites, made.kept
+        )
+        steps.finish()
     return graphs
 
 
@@ -140,7 +229,7 @@ def _write_tensors(
     directory: Path,
     steps: Steps,
 ) -> list[Path]:
-    """Golden tensors, checked against the written graphs; with text, tokenizer and constants."""
+    """Golden tensors, checked against the fp32 graphs; with text, tokenizer and constants."""
     steps.start("golden tensors")
     golden = make_golden(run.model, plans)
     check_golden(golden, OnnxRunner(files))
@@ -151,5 +240,5 @@ def _write_tensors(
         (directory / CONSTANTS).write_bytes(save({"absent_text": absent_text}))
         shutil.copyfile(run.tokenizer_path, directory / TOKENIZER)
         written = [directory / TOKENIZER, directory / CONSTANTS, *written]
-    steps.finish("golden tensors")
+    steps.finish()
     return written

@@ -6,7 +6,7 @@ import hashlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,27 +40,53 @@ class GraphPlan:
     outputs: tuple[str, ...]
 
 
-def write_graph(plan: GraphPlan, file: Path, metadata: Mapping[str, str]) -> GraphSpec:
-    """Trace ``plan``, check the graph, and write it to ``file`` with its weights inside.
+def trace_graph(plan: GraphPlan, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """The graph of ``plan`` in fp32, checked, as the exporter gives it.
 
     Raises:
         MerEdgeError: the graph is too large for one ONNX file.
-        OSError: the file cannot be written.
     """
     _check_size(plan)
     proto = _without_local_traces(_trace(plan))
     proto.graph.name = plan.name
     onnx.helper.set_model_props(proto, dict(metadata))
     onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def save_graph(
+    proto: onnx.ModelProto,
+    file: Path,
+    precision: str = "fp32",
+    rewrites: Sequence[str] = (),
+    kept_higher: Sequence[str] = (),
+) -> GraphSpec:
+    """Write a graph to ``file``, its weights inside, and describe it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     content = proto.SerializeToString(deterministic=True)
     file.write_bytes(content)
     return GraphSpec(
         file=file.name,
         sha256=hashlib.sha256(content).hexdigest(),
-        precision="fp32",
+        precision=precision,
         inputs=[_tensor_spec(value) for value in proto.graph.input],
         outputs=[_tensor_spec(value) for value in proto.graph.output],
+        rewrites=list(rewrites),
+        kept_higher=list(kept_higher),
     )
+
+
+def write_graph(plan: GraphPlan, file: Path, metadata: Mapping[str, str]) -> GraphSpec:
+    """Trace ``plan`` and write the graph to ``file``.
+
+    Raises:
+        MerEdgeError: the graph is too large for one ONNX file.
+        OSError: the file cannot be written.
+    """
+    return save_graph(trace_graph(plan, metadata), file)
 
 
 def _check_size(plan: GraphPlan) -> None:

@@ -12,9 +12,11 @@ import onnxruntime
 import onnxscript
 import torch
 
+from export.options import ExportOptions
 from mer_edge import __version__
 from mer_edge.bundle import (
     BUNDLE_SCHEMA_VERSION,
+    Calibration,
     GraphSpec,
     Manifest,
     Parity,
@@ -32,7 +34,6 @@ from mer_edge.segments import (
     SEGMENT_SAMPLES,
 )
 
-TARGET = "cpu"
 TYPICAL_SEGMENTS = 5
 MAX_CLIP_SEGMENTS = 256
 """Four minutes, far more than an utterance; only the small fusion graph sees so many at once."""
@@ -47,6 +48,8 @@ def make_manifest(
     graphs: Mapping[str, GraphSpec],
     files: Iterable[Path],
     parity: Parity,
+    options: ExportOptions,
+    calibration: Calibration | None,
 ) -> Manifest:
     """Describe the files of a bundle that lie written in its directory."""
     config = checkpoint.model.config
@@ -66,7 +69,9 @@ def make_manifest(
         graphs=dict(graphs),
         files={file.name: sha256_of(file) for file in files},
         shape_ranges=shape_ranges(config),
-        target=TARGET,
+        target=options.target,
+        precision=options.precision,
+        calibration=calibration,
         parity=parity,
         notice=checkpoint.notice,
         provenance=provenance(checkpoint.provenance),

@@ -1,9 +1,11 @@
 import builtins
+import json
 import re
 import sys
 
 import pytest
 
+from mer_edge.bundle import Bundle
 from mer_edge.cli.main import main
 
 
@@ -12,9 +14,13 @@ def test_json_is_the_outcome_and_nothing_else(exported):
     outcome = exported.outcome
     manifest = exported.bundle.manifest
     assert outcome["bundle"] == str(exported.bundle.path)
-    assert outcome["graphs"] == {name: spec.sha256 for name, spec in manifest.graphs.items()}
-    assert outcome["max_abs_logit_difference"] == manifest.parity.max_abs_logit_difference
-    assert outcome["cases"] == 22
+    assert {name: graph["sha256"] for name, graph in outcome["graphs"].items()} == {
+        name: spec.sha256 for name, spec in manifest.graphs.items()
+    }
+    assert (outcome["target"], outcome["precision"]) == ("cpu", "fp32")
+    measured = outcome["parity"]["max_abs_logit_difference"]
+    assert measured == manifest.parity.max_abs_logit_difference
+    assert outcome["parity"]["cases"] == 16
     sizes = [file.stat().st_size for file in exported.bundle.path.iterdir()]
     assert outcome["bytes"] == sum(sizes)
     assert 0 < outcome["seconds"] < 600
@@ -24,11 +30,77 @@ def test_it_ends_with_the_next_command(exported, copied_graphs, tmp_path, capsys
     out = tmp_path / "b"
     assert main(["export", str(exported.run), "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    head = re.escape(f"{out}: MER-SEM-MBT, 4 graphs, ")
-    assert re.fullmatch(head + r"(0\.\d|1\.0) MB, in \d+\.\d s", lines[0])
-    assert "over 7 cases (0.0001 allowed)" in lines[1]
-    assert lines[2] == f"next: mer-edge infer {out} CLIP.mp4"
+    head = re.escape(f"{out}: MER-SEM-MBT in fp32 for cpu, 4 graphs, ")
+    assert re.fullmatch(head + r"(0\.\d|1\.\d) MB, in \d+\.\d s", lines[-2])
+    assert lines[-1] == f"next: mer-edge infer {out} CLIP.mp4"
+    assert "allowed, fp32: " in "\n".join(lines[:-2])
+
+
+def test_fp16_for_a_jetson_and_a_picture(exported, copied_graphs, tmp_path, capsys):
+    out, plot = tmp_path / "b", tmp_path / "parity.png"
+    command = ["export", str(exported.run), "--out", str(out), "--plot", str(plot)]
+    assert main([*command, "--target", "jetson-orin", "--precision", "fp16"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == f"next: on the device: mer-edge build {out}"
+    manifest = Bundle.load(out).manifest
+    assert (manifest.target, manifest.precision) == ("jetson-orin", "fp16")
+    assert {spec.precision for spec in manifest.graphs.values()} == {"fp16"}
+    assert manifest.calibration is None
+    assert 0 < manifest.parity.max_abs_logit_difference < 0.05
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+    assert not [path for path in out.iterdir() if path.is_dir()]
+
+
+def test_int8_from_real_clips(exported, copied_graphs, drawn_clips, tmp_path, capsys):
+    out = tmp_path / "b"
+    command = ["export", str(exported.run), "--out", str(out), "--precision", "int8", "--json"]
+    command += ["--calibrate", str(drawn_clips), "--seed", "3"]
+    assert main(command) == 0
+    outcome = json.loads(capsys.readouterr().out)
+    manifest = Bundle.load(out).manifest
+    precisions = {name: spec.precision for name, spec in manifest.graphs.items()}
+    assert precisions == {"text": "int8", "audio": "int8", "visual": "int8", "fusion": "fp32"}
+    assert outcome["calibration"] == {
+        "data": str(drawn_clips),
+        "clips": 16,
+        "seed": 3,
+        "clips_sha256": manifest.calibration.clips_sha256,
+        "compared_clips": 8,
+    }
+    chain = [d for d in outcome["parity"]["decisions"] if d["part"] == "chain"]
+    assert {d["clips"] for d in chain if d["source"] == "real"} == {8}
+    assert len(manifest.graphs["text"].kept_higher) == 2  # attention of one layer
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--target", "toaster"], "--target toaster: expected one of cpu, cuda, tensorrt"),
+        (["--precision", "int4"], "--precision int4: expected one of fp32, fp16, int8"),
+        (["--precision", "int8"], "needs real clips .* name a data set with --calibrate"),
+        (["--calibrate", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
+        (["--calibration-clips", "0", "--precision", "fp16"], "expected at least 64 clips"),
+    ],
+)
+def test_what_cannot_be_is_one_line(exported, tmp_path, capsys, options, said):
+    out = tmp_path / "b"
+    assert main(["export", str(exported.run), "--out", str(out), "--quiet", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(said, error)
+    assert not out.exists()
+
+
+def test_too_few_clips_to_calibrate_are_refused(exported, drawn_clips, tmp_path, capsys):
+    few = tmp_path / "few.jsonl"
+    lines = (drawn_clips / "manifest.jsonl").read_text().splitlines()[:12]
+    absolute = [
+        {**line, "media": str(drawn_clips / line["media"])} for line in map(json.loads, lines)
+    ]
+    few.write_text("".join(json.dumps(line) + "\n" for line in absolute))
+    command = ["export", str(exported.run), "--out", str(tmp_path / "b"), "--quiet"]
+    assert main([*command, "--precision", "int8", "--calibrate", str(few)]) == 2
+    assert "expected at least 64, and no fewer than 16" in capsys.readouterr().err
 
 
 def test_quiet_is_quiet(exported, copied_graphs, tmp_path, capfd):

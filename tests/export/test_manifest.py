@@ -37,7 +37,7 @@ def test_the_gates_measurement_is_in_it(exported):
     parity = exported.bundle.manifest.parity
     assert parity.tolerance == 1e-4
     assert 0 < parity.max_abs_logit_difference < 1e-5
-    assert parity.cases == 22
+    assert parity.cases == 16
 
 
 def test_provenance_says_when_with_what_and_from_what(exported):
