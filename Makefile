@@ -4,7 +4,7 @@ CPU_VENV := .venv-cpu
 BIN := $(VENV)/bin
 SOURCES := $(shell git ls-files mer_edge train export runtime 2>/dev/null)
 
-.PHONY: demo test lint types check parity bench-prepare lock clean help
+.PHONY: demo test lint types check parity bench-prepare bench-export bench-gpu lock clean help
 
 help:  ## show these targets
 	@grep -hE '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -31,6 +31,14 @@ CLIPS ?= ../shared/data/ravdess_av_actor01/mp4 ../shared/data/clips ../shared/da
 
 bench-prepare: $(VENV)/ready  ## one process against one per core, on the clips in CLIPS="FOLDER ..."
 	$(BIN)/python benchmarks/prepare_scaling.py --clips $(CLIPS)
+
+bench-export: $(VENV)/ready  ## TensorRT-RTX engines of the paper preset in every precision, no GPU; minutes
+	$(BIN)/python benchmarks/build_engines.py --preset paper
+
+BUNDLE ?= tests/data/tiny-bundle
+
+bench-gpu: $(VENV)/ready  ## what needs a GPU: build the engines of BUNDLE=..., open them, verify
+	$(BIN)/python benchmarks/on_gpu.py --bundle $(BUNDLE)
 
 # Debian and Ubuntu ship Python without ensurepip (package python3-venv): there, put pip in by pip.
 define virtual-environment
