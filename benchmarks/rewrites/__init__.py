@@ -1,0 +1,1 @@
+"""What each rewrite of the graphs brings, measured; and what was tried and brings nothing."""
