@@ -8,7 +8,7 @@ import onnx
 
 from export.precision.calibration import CalibrationSet
 from export.precision.half import to_fp16
-from export.precision.integer import to_int8
+from export.precision.keep import to_sound_int8
 from export.precision.recipe import Recipe
 
 NOT_IN_EIGHT_BITS = ("fusion",)
@@ -34,13 +34,11 @@ def convert(
     precision: str,
     recipe: Recipe,
     calibration: CalibrationSet | None = None,
-    keep: frozenset[str] = frozenset(),
 ) -> Converted:
     """The fp32 graph ``name`` in another precision; ``proto`` stays as it is.
 
     Args:
         calibration: for INT8.
-        keep: nodes of an INT8 graph that stay higher.
 
     Raises:
         MerEdgeError: no calibration clip runs the graph.
@@ -52,5 +50,5 @@ def convert(
     if precision == "fp16":
         return Converted(to_fp16(proto), precision)
     assert calibration is not None
-    quantized = to_int8(proto, calibration.of(name), recipe, keep)
+    quantized = to_sound_int8(proto, calibration.of(name), recipe)
     return Converted(quantized.proto, precision, quantized.kept)
