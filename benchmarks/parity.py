@@ -1,7 +1,8 @@
 """PyTorch against the four chained ONNX graphs on the full grid; writes results/parity-*.json.
 
 112 cases: clips of 1, 2, 5 and 40 segments, 3 and 128 tokens, batches of 1 and 4 ragged clips, all
-seven subsets of the modalities. Random weights from a seed, random clips, ONNX Runtime CPU.
+seven subsets of the modalities; and what every export is measured on besides, up to the longest
+shapes. Random weights from a seed, random clips, ONNX Runtime CPU.
 
     python benchmarks/parity.py --preset paper
 """
@@ -12,29 +13,33 @@ import argparse
 import json
 import os
 import platform
+import resource
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
-from rich.progress import Progress
 
-from export.cases import FULL_GRID, Case, cases_of
+from export.cases import FULL_GRID, cases_of
+from export.gate import GateReport, run_gate
+from export.gate_view import print_gate
 from export.graphs import write_graph
 from export.manifest import provenance
-from export.parity import TOLERANCE, CaseResult, ParityCheck, ParityReport
 from export.wrappers import plan_graphs
+from mer_edge.cli.progress import Bars
 from mer_edge.files import new_file
 from mer_edge.model.build import build_model
 from mer_edge.model.config import PRESETS, ModelConfig
+from mer_edge.parity.report import Measured, ParityReport
 
+CHAIN_LOGITS = ("chain", "logits")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main() -> int:
-    """Returns 0 when every case is finite and within the tolerance, else 1."""
+    """Returns 0 when everything is finite and within its limits, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", choices=sorted(PRESETS), default="paper")
     parser.add_argument("--seed", type=int, default=0)
@@ -42,31 +47,36 @@ def main() -> int:
     args = parser.parse_args()
     out = args.out or RESULTS / f"parity-{args.preset}.json"
     report, seconds = measure(PRESETS[args.preset], args.seed)
-    outcome = describe(report, args.preset, args.seed, seconds)
+    outcome = describe(report.parity, args.preset, args.seed, seconds)
     with new_file(out, "writing the result") as temporary:
         temporary.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-    print(
-        f"{out}: {len(report.results)} cases, largest logit difference "
-        f"{report.max_abs_logit_difference:.3g} ({report.tolerance:g} allowed)"
-    )
+    print_gate(report)
+    print(f"{out}: {report.parity.cases} cases in {seconds['comparing']} s")
     return 0 if report.passed else 1
 
 
-def measure(config: ModelConfig, seed: int) -> tuple[ParityReport, dict[str, float]]:
+def measure(config: ModelConfig, seed: int) -> tuple[GateReport, dict[str, float]]:
     """Export a random model and compare it on the full grid; the seconds each part took."""
     model, _ = build_model(config, seed=seed)
     model.eval()
     started = time.perf_counter()
     plans = plan_graphs(model)
-    cases = list(cases_of(FULL_GRID))
-    with tempfile.TemporaryDirectory() as folder, Progress() as bar:
+    with tempfile.TemporaryDirectory() as folder, Bars() as bars:
         files = {name: Path(folder) / f"{name}.onnx" for name in plans}
-        for name, plan in bar.track(plans.items(), description="tracing"):
+        for done, (name, plan) in enumerate(plans.items(), 1):
             write_graph(plan, files[name], {})
+            bars.step("tracing", done, len(plans), name)
         traced = time.perf_counter()
-        task = bar.add_task("comparing", total=len(cases))
-        check = ParityCheck(model, plans, files, seed)
-        report = check.run(cases, TOLERANCE, lambda case: bar.advance(task))
+        report = run_gate(
+            model,
+            plans,
+            files,
+            dict.fromkeys(files, "fp32"),
+            [0.5] * len(config.labels),
+            progress=lambda what, done, total: bars.step("comparing", done, total, what),
+            cases=list(cases_of(FULL_GRID)),
+            seed=seed,
+        )
     compared = time.perf_counter()
     return report, {"tracing": round(traced - started, 1), "comparing": round(compared - traced, 1)}
 
@@ -75,16 +85,16 @@ def describe(
     report: ParityReport, preset: str, seed: int, seconds: dict[str, float]
 ) -> dict[str, Any]:
     """The result as plain values, the machine and the versions with it."""
+    logits = [m.comparison for m in report.measured if (m.part, m.comparison.name) == CHAIN_LOGITS]
     return {
-        "what": "MerModel.forward against four chained ONNX graphs, absolute differences",
+        "what": "the network in PyTorch against its ONNX graphs, alone and chained",
         "preset": preset,
         "weights": f"random, seed {seed}",
-        "tolerance": report.tolerance,
         "passed": report.passed,
-        "cases": len(report.results),
+        "cases": report.cases,
         "max_abs_logit_difference": report.max_abs_logit_difference,
-        "largest_logit": max(r.logits.reference_max_abs for r in report.results),
-        "worst": _row(report.worst),
+        "largest_logit": max(found.reference_max_abs for found in logits),
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
         "seconds": seconds,
         "device": {
             "processor": _processor(),
@@ -93,22 +103,21 @@ def describe(
             "system": platform.platform(terse=True),
         },
         "versions": provenance({}),
-        "results": [_row(result) for result in report.results],
+        "parity": msgspec.to_builtins(report.to_parity()),
+        "results": [_row(one) for one in report.measured],
     }
 
 
-def _row(result: CaseResult) -> dict[str, Any]:
+def _row(one: Measured) -> dict[str, Any]:
+    found = one.comparison
     return {
-        **_case(result.case),
-        "finite": all(c.finite for c in (result.logits, result.decisions, result.weights)),
-        "logits": {k: v for k, v in asdict(result.logits).items() if k not in ("name", "finite")},
-        "decisions_max_abs": result.decisions.max_abs,
-        "weights_max_abs": result.weights.max_abs,
+        "part": one.part,
+        "case": one.case,
+        "tensor": found.name,
+        "max_abs": found.max_abs,
+        "mean_abs": found.mean_abs,
+        "cosine": found.cosine,
     }
-
-
-def _case(case: Case) -> dict[str, Any]:
-    return {**asdict(case.shape), "present": "+".join(case.present[0])}
 
 
 def _processor() -> str:

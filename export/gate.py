@@ -106,6 +106,7 @@ def run_gate(
     *,
     tokenizer: TextTokenizer | None = None,
     originals: Mapping[str, Path] | None = None,
+    cases: Sequence[Case] | None = None,
     seed: int = 0,
 ) -> GateReport:
     """Run the model and its graphs side by side.
@@ -120,6 +121,7 @@ def run_gate(
         tokenizer: the text encoder's, for ``clips``.
         originals: per graph its fp32 file, to find the layer in which a difference begins; a graph
             without one is traced again for that.
+        cases: the random ones; ``gate_cases`` if None.
         seed: of the random clips.
 
     Raises:
@@ -128,7 +130,8 @@ def run_gate(
     """
     _check(model, clips, tokenizer)
     both = SideBySide(model, plans, files, precisions, seed)
-    cases, golden = gate_cases(model.config), list(golden_batches(model).items())
+    cases = gate_cases(model.config) if cases is None else cases
+    golden = list(golden_batches(model).items())
     ranges = shape_ranges(model.config)
     found = [extremes_of(plan, ranges) for plan in plans.values()]
     runs = [extreme for chosen, _ in found for extreme in chosen]

@@ -15,7 +15,6 @@ import export.exporter
 import export.gate
 from export.cases import BatchShape, cases_of
 from export.graphs import GraphPlan
-from export.parity import ParityCheck
 from export.wrappers import plan_graphs
 from mer_edge.bundle import Bundle
 from mer_edge.cli.main import main
@@ -39,9 +38,6 @@ class Exported:
     def files(self) -> dict[str, Path]:
         return {name: self.bundle.graph_path(name) for name in self.bundle.manifest.graphs}
 
-    def check(self, **changed: Path) -> ParityCheck:
-        """The parity check of the bundle's graphs, single files replaced."""
-        return ParityCheck(self.checkpoint.model, self.plans, self.files | changed)
 
 
 def run_export(folder: Path) -> None:

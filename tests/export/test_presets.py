@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from export.cases import FULL_GRID, SUBSETS, BatchShape, Case, cases_of
+from export.gate import run_gate
 from export.graphs import write_graph
-from export.parity import ParityCheck, ParityReport
 from export.wrappers import plan_graphs
 from mer_edge.model.build import build_model
 from mer_edge.model.config import EDGE, PAPER, ModelConfig
+from mer_edge.parity.report import ParityReport
 
 
 def measure(config: ModelConfig, cases: list[Case], folder: Path) -> ParityReport:
@@ -20,15 +21,15 @@ def measure(config: ModelConfig, cases: list[Case], folder: Path) -> ParityRepor
     files = {name: folder / f"{name}.onnx" for name in plans}
     for name, plan in plans.items():
         write_graph(plan, files[name], {})
-    check = ParityCheck(model, plans, files)
-    report = check.run(cases)
-    check.require(report)
-    return report
+    precisions = dict.fromkeys(files, "fp32")
+    report = run_gate(model, plans, files, precisions, [0.5] * len(config.labels), cases=cases)
+    report.require()
+    return report.parity
 
 
 def test_edge_agrees_with_pytorch(tmp_path):
     report = measure(EDGE, [*cases_of((BatchShape(1, 1, 3), BatchShape(2, 3, 128)))], tmp_path)
-    assert len(report.results) == 14
+    assert report.cases == 14
     assert report.max_abs_logit_difference < 1e-5
 
 
@@ -41,5 +42,5 @@ def test_paper_agrees_with_pytorch(tmp_path):
     mixed = Case(BatchShape(clips=7, segments=2, tokens=3), SUBSETS)
     cases = [*cases_of(subsets), *cases_of(everything, SUBSETS[:1]), mixed]
     report = measure(PAPER, cases, tmp_path)
-    assert len(report.results) == 17
+    assert report.cases == 17
     assert report.max_abs_logit_difference <= 1e-4
