@@ -24,7 +24,6 @@ import torch
 
 from export.cases import FULL_GRID, cases_of
 from export.gate import GateReport, run_gate
-from export.gate_view import print_gate
 from export.graphs import write_graph
 from export.manifest import provenance
 from export.wrappers import plan_graphs
@@ -33,6 +32,7 @@ from mer_edge.files import new_file
 from mer_edge.model.build import build_model
 from mer_edge.model.config import PRESETS, ModelConfig
 from mer_edge.parity.report import Measured, ParityReport
+from mer_edge.parity.table import print_parity
 
 CHAIN_LOGITS = ("chain", "logits")
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -50,7 +50,7 @@ def main() -> int:
     outcome = describe(report.parity, args.preset, args.seed, seconds)
     with new_file(out, "writing the result") as temporary:
         temporary.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-    print_gate(report)
+    print_parity(report.to_manifest())
     print(f"{out}: {report.parity.cases} cases in {seconds['comparing']} s")
     return 0 if report.passed else 1
 
