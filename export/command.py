@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mer_edge.errors import MissingExtraError
+from mer_edge.errors import MerEdgeError, MissingExtraError
 
 if TYPE_CHECKING:
     from export.gate import GateReport
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="cpu (default), cuda, tensorrt, jetson-orin or jetson-thor",
     )
     parser.add_argument(
-        "--precision", default="fp32", metavar="P", help="fp32 (default), fp16 or int8"
+        "--precision", default="fp32", metavar="P", help="fp32 (default), fp16, int8 or auto"
     )
     parser.add_argument(
         "--calibrate",
@@ -55,6 +55,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=128,
         metavar="N",
         help="how many of them, of the training split (default: 128; at least 64 are advised)",
+    )
+    parser.add_argument(
+        "--budget",
+        default="0.5%",
+        metavar="SHARE",
+        help="of auto: label decisions that may change (default: 0.5%%)",
+    )
+    parser.add_argument(
+        "--pareto", type=Path, metavar="FILE", help="of auto: draw what was chosen from (.png)"
     )
     parser.add_argument("--seed", type=int, default=0, help="which clips are drawn (default: 0)")
     parser.add_argument(
@@ -72,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from mer_edge.pictures import check_picture
 
     try:
+        from export.auto.plan import parse_budget
         from export.exporter import export_bundle
         from export.options import ExportOptions
     except ModuleNotFoundError as error:
@@ -85,10 +95,14 @@ def run(args: argparse.Namespace) -> int:
         calibrate=args.calibrate,
         calibration_clips=args.calibration_clips,
         seed=args.seed,
+        budget=parse_budget(args.budget),
     )
-    if args.plot is not None:
-        check_picture(args.plot)
-        check_new_file(args.plot, "--plot")
+    if args.pareto is not None and args.precision != "auto":
+        raise MerEdgeError("found --pareto without --precision auto, which alone has a choice")
+    for option, picture in (("--plot", args.plot), ("--pareto", args.pareto)):
+        if picture is not None:
+            check_picture(picture)
+            check_new_file(picture, option)
     started = time.perf_counter()
     measured: list[GateReport] = []
     try:
@@ -104,6 +118,11 @@ def run(args: argparse.Namespace) -> int:
     finally:
         for report in measured:  # also of a bundle that the gate refuses
             _show(report, args)
+    choice = bundle.manifest.choice
+    if args.pareto is not None and choice is not None:
+        from export.auto.picture import draw_plans
+
+        draw_plans(choice, args.pareto, f"{args.run}: {len(choice.plans)} mixes of precisions")
     outcome = _outcome(bundle, time.perf_counter() - started)
     if args.json:
         print(json.dumps(outcome))
@@ -142,6 +161,7 @@ def _outcome(bundle: Bundle, seconds: float) -> dict[str, object]:
             for name, graph in manifest.graphs.items()
         },
         "calibration": None if manifest.calibration is None else asdict(manifest.calibration),
+        "choice": None if manifest.choice is None else asdict(manifest.choice),
         "parity": asdict(manifest.parity),
         "seconds": round(seconds, 1),
     }
@@ -154,6 +174,13 @@ def _print(outcome: dict[str, Any]) -> None:
         f"{outcome['target']}, {len(outcome['graphs'])} graphs, {outcome['bytes'] / 1e6:.1f} MB, "
         f"in {outcome['seconds']} s"
     )
+    if outcome["choice"]:
+        chosen = outcome["choice"]["chosen"]
+        mix = ", ".join(f"{graph} {kind}" for graph, kind in chosen["precisions"].items())
+        print(
+            f"chosen: {mix}: {chosen['latency_ms']:.1f} ms a clip, "
+            f"{100 * (1 - chosen['agreement']):.2f} % of the decisions change"
+        )
     if higher:
         print(f"{higher} products and convolutions are not in eight bits: manifest, kept_higher")
     print(f"next: {_next(outcome)}")

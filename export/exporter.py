@@ -7,20 +7,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
 from safetensors.numpy import save
 
-from export.calibration_clips import RealClips, load_real_clips
-from export.chain import absent_text_of, encoder_sizes
+from export.calibration_clips import load_real_clips
+from export.chain import absent_text_of
+from export.conversion import Conversion, write_converted
 from export.gate import GateReport, run_gate
 from export.golden import check_golden, make_golden
 from export.graphs import GraphPlan, save_graph, trace_graph
 from export.manifest import make_manifest
 from export.options import ExportOptions
-from export.precision.calibration import collect
-from export.precision.convert import convert
 from export.rewrites import apply_rewrites
 from export.runners import OnnxRunner
+from export.steps import Progress, Steps
 from export.wrappers import plan_graphs
 from mer_edge import __version__
 from mer_edge.bundle import (
@@ -43,37 +42,6 @@ AS_TRAINED = ExportOptions()
 """fp32 for the CPU."""
 ORIGINALS = "originals"
 """The folder of the fp32 graphs while others are made of them; no bundle keeps it."""
-Progress = Callable[[str, int, int], None]
-"""Told ``(step, done, total)``: what is being done, and how many steps of how many are behind."""
-
-
-class Steps:
-    """Counts the steps of one export for whoever watches."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._total = self._done = 0
-        self._step = ""
-
-    def expect(self, steps: int) -> None:
-        self._total += steps
-
-    def start(self, step: str) -> None:
-        """Say what is being done now."""
-        self._step = step
-        if self._progress:
-            self._progress(step, self._done, self._total)
-
-    def finish(self) -> None:
-        self._done += 1
-        self.start(self._step)
-
-    def within(self, what: str, done: int, total: int) -> None:
-        """One of many small steps that are counted by somebody else."""
-        if done == 1:
-            self.expect(total)
-        self._step = what
-        self.finish()
 
 
 def export_bundle(
@@ -141,9 +109,10 @@ def _write_bundle(
     traced = _trace_graphs(run, plans, originals, steps)
     files = {name: originals / spec.file for name, spec in traced.items()}
     others = _write_tensors(run, plans, files, directory, steps)
-    graphs = traced
+    graphs, choice = traced, None
     if options.precision != "fp32":
-        graphs = _convert_graphs(run, traced, files, directory, options, clips, tokenizer, steps)
+        work = Conversion(run, tokenizer, traced, files, options, clips)
+        graphs, choice = write_converted(work, directory, steps)
     found = run_gate(
         run.model,
         plans,
@@ -160,9 +129,8 @@ def _write_bundle(
     found.require()
     if originals != directory:
         shutil.rmtree(originals)
-    manifest = make_manifest(
-        run, graphs, others, found.to_manifest(), options, clips.record if clips else None
-    )
+    record = clips.record if clips else None
+    manifest = make_manifest(run, graphs, others, found.to_manifest(), options, record, choice)
     write_manifest(directory, manifest)
     return manifest
 
@@ -191,33 +159,6 @@ def _trace_graphs(
         }
         proto, rewrites = apply_rewrites(name, trace_graph(plan, metadata))
         graphs[name] = save_graph(proto, directory / f"{name}.onnx", rewrites=rewrites)
-        steps.finish()
-    return graphs
-
-
-def _convert_graphs(
-    run: Checkpoint,
-    traced: dict[str, GraphSpec],
-    files: dict[str, Path],
-    directory: Path,
-    options: ExportOptions,
-    clips: RealClips | None,
-    tokenizer: TextTokenizer | None,
-    steps: Steps,
-) -> dict[str, GraphSpec]:
-    calibration = None
-    if clips is not None and options.precision == "int8":
-        steps.start("calibrating")
-        absent, sizes = absent_text_of(run.model), encoder_sizes(run.model.config)
-        calibration = collect(clips.calibrate, OnnxRunner(files), tokenizer, absent, sizes)
-    graphs = {}
-    for name, spec in traced.items():
-        steps.start(f"{name} in {options.precision}")
-        proto = onnx.load(files[name])
-        made = convert(name, proto, options.precision, options.recipe, calibration)
-        graphs[name] = save_graph(
-            made.proto, directory / spec.file, made.precision, spec.rewrites, made.kept
-        )
         steps.finish()
     return graphs
 

@@ -20,6 +20,7 @@ from mer_edge.bundle import (
     GraphSpec,
     Manifest,
     Parity,
+    PrecisionChoice,
     Preprocessing,
     ShapeRange,
     sha256_of,
@@ -50,6 +51,7 @@ def make_manifest(
     parity: Parity,
     options: ExportOptions,
     calibration: Calibration | None,
+    choice: PrecisionChoice | None = None,
 ) -> Manifest:
     """Describe the files of a bundle that lie written in its directory."""
     config = checkpoint.model.config
@@ -72,6 +74,7 @@ def make_manifest(
         target=options.target,
         precision=options.precision,
         calibration=calibration,
+        choice=choice,
         parity=parity,
         notice=checkpoint.notice,
         provenance=provenance(checkpoint.provenance),

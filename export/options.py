@@ -16,7 +16,7 @@ TARGETS: dict[str, Recipe] = {
     "jetson-thor": "tensorrt",
 }
 """What a bundle is made for, and how INT8 is written for it."""
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "int8", "auto")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class ExportOptions:
     calibration_clips: int = 128
     seed: int = 0
     """Which of its clips are taken."""
+    budget: float = 0.005
+    """Share of label decisions that ``auto`` may change."""
 
     def __post_init__(self) -> None:
         for option, value, known in (
@@ -46,10 +48,16 @@ class ExportOptions:
             raise MerEdgeError(
                 f"--calibration-clips {self.calibration_clips}: expected at least 64 clips"
             )
-        if self.precision == "int8" and self.calibrate is None:
+        if self.precision == "auto" and self.target != "cpu":
             raise MerEdgeError(
-                "--precision int8 needs real clips to learn the ranges of values from; name a data "
-                "set with --calibrate, such as the one the run was trained on"
+                f"--precision auto for --target {self.target}: it measures how fast the graphs "
+                "are, which it can do on the CPU alone; choose fp16 or int8, and compare them on "
+                "the device"
+            )
+        if self.precision in ("int8", "auto") and self.calibrate is None:
+            raise MerEdgeError(
+                f"--precision {self.precision} needs real clips to learn the ranges of values "
+                "from; name a data set with --calibrate, such as the one the run was trained on"
             )
 
     @property

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mer_edge.golden import GoldenCase
 
-BUNDLE_SCHEMA_VERSION = 1
+BUNDLE_SCHEMA_VERSION = 2
 GRAPHS = ("text", "audio", "visual", "fusion")
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
@@ -94,6 +94,30 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class PrecisionPlan:
+    """One mix of precisions that ``--precision auto`` measured."""
+
+    precisions: dict[str, str]
+    latency_ms: float
+    """Sum of the graphs' medians on the machine of the export, one clip of typical size."""
+    bytes: int
+    agreement: float
+    """Share of label decisions on the compared clips that are those of fp32."""
+    mean_probability_change: float
+
+
+@dataclass(frozen=True)
+class PrecisionChoice:
+    """How ``--precision auto`` chose."""
+
+    budget: float
+    """Share of label decisions that may change."""
+    chosen: PrecisionPlan
+    plans: list[PrecisionPlan]
+    """All that were measured."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """``manifest.json``."""
 
@@ -123,9 +147,11 @@ class Manifest:
     """``cpu``, ``cuda``, ``tensorrt``, ``jetson-orin``, ``jetson-thor``: whose INT8 it is."""
     parity: Parity
     precision: str = "fp32"
-    """As it was asked for; each graph says its own."""
+    """As it was asked for, ``auto`` too; each graph says its own."""
     calibration: Calibration | None = None
     """None: no real clips were given."""
+    choice: PrecisionChoice | None = None
+    """Of ``--precision auto``."""
     notice: str = ""
     """What whoever uses the bundle must know, for example that it has learned from drawings."""
     provenance: dict[str, str] = field(default_factory=dict)

@@ -72,11 +72,35 @@ def test_int8_from_real_clips(exported, copied_graphs, drawn_clips, tmp_path, ca
     assert len(manifest.graphs["text"].kept_higher) == 2  # attention of one layer
 
 
+def test_auto_says_what_it_chose_from(exported, copied_graphs, drawn_clips, tmp_path, capsys):
+    out, pareto = tmp_path / "b", tmp_path / "pareto.png"
+    command = ["export", str(exported.run), "--out", str(out), "--precision", "auto"]
+    command += ["--calibrate", str(drawn_clips), "--budget", "2%", "--pareto", str(pareto)]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    manifest = Bundle.load(out).manifest
+    choice = manifest.choice
+    assert manifest.precision == "auto"
+    assert choice.budget == 0.02
+    assert len(choice.plans) == 8  # text, audio and visual in fp32 or int8
+    assert choice.chosen in choice.plans
+    assert 1 - choice.chosen.agreement <= 0.02
+    precisions = {name: spec.precision for name, spec in manifest.graphs.items()}
+    assert precisions == choice.chosen.precisions
+    assert "chosen: text " in said
+    assert pareto.read_bytes()[:4] == b"\x89PNG"
+    assert not [path for path in out.iterdir() if path.is_dir()]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--target", "toaster"], "--target toaster: expected one of cpu, cuda, tensorrt"),
-        (["--precision", "int4"], "--precision int4: expected one of fp32, fp16, int8"),
+        (["--precision", "int4"], "--precision int4: expected one of fp32, fp16, int8, auto"),
+        (["--precision", "auto", "--target", "tensorrt"], "choose fp16 or int8"),
+        (["--precision", "auto"], "--precision auto needs real clips"),
+        (["--precision", "auto", "--budget", "lots"], "--budget lots: expected the share"),
+        (["--pareto", "p.png"], "without --precision auto"),
         (["--precision", "int8"], "needs real clips .* name a data set with --calibrate"),
         (["--calibrate", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
         (["--calibration-clips", "0", "--precision", "fp16"], "expected at least 64 clips"),

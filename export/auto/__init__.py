@@ -1,0 +1,1 @@
+"""``--precision auto``: the fastest mix of precisions that stays within a budget of agreement."""
