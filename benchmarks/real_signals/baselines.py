@@ -3,7 +3,7 @@
 Log-mel statistics of the sound, grey values of the face, a frozen MiniLM's mean token of the
 sentence; on the splits of ``DATA/triples`` (see ``data.py``) and on each set alone: all faces,
 actor-disjoint folds of RAVDESS with its 8 emotions, GoEmotions' development part after its
-training part. Six minutes of one core, most of them for GoEmotions.
+training part. Each part is kept as it is measured: a second try goes on after the last.
 
     python -m benchmarks.real_signals.baselines --data DATA --source FOLDER --bert DIR --out FILE
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from transformers import AutoModel, AutoTokenizer
 
 from benchmarks.real_signals.data import LABELS, read_sound
+from mer_edge.files import new_file
 from mer_edge.media.segmenting import segment_waveform
 from mer_edge.model.logmel import LogMel
 from mer_edge.segments import segment_count
@@ -42,17 +44,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    found = {
-        "triples": on_triples(args.data / "triples", args.bert),
-        "faces": on_faces(args.data / "faces"),
-        "ravdess": {
-            "whole": on_ravdess(sorted((args.source / "ravdess_audio").glob("*.flac"))),
-            "cut": on_ravdess(sorted((args.data / "voices").glob("*.wav"))),
-        },
-        "goemotions": on_goemotions(args.source / "goemotions", args.bert),
+    triples, faces, voices = (args.data / name for name in ("triples", "faces", "voices"))
+    whole = args.source / "ravdess_audio"
+    parts: dict[str, Callable[[], Any]] = {
+        "triples": lambda: on_triples(triples, args.bert),
+        "faces": lambda: on_faces(faces),
+        "ravdess_whole": lambda: on_ravdess(sorted(whole.glob("*.flac"))),
+        "ravdess_cut": lambda: on_ravdess(sorted(voices.glob("*.wav"))),
+        "goemotions": lambda: on_goemotions(args.source / "goemotions", args.bert),
     }
-    args.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
+    found = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {}
+    for name, measure in parts.items():
+        if name not in found:
+            found[name] = measure()
+            with new_file(args.out, "writing the baselines") as temporary:
+                temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            print(name, json.dumps(found[name]), flush=True)
 
 
 def on_triples(folder: Path, bert: Path) -> dict[str, dict[str, float]]:
@@ -117,9 +124,9 @@ def single_label(file: Path) -> tuple[list[str], list[int]]:
 
 
 def fitted(
-    x: NDArray[np.float64],
+    x: NDArray[np.floating],
     y: NDArray[np.int64],
-    x_test: NDArray[np.float64],
+    x_test: NDArray[np.floating],
     y_test: NDArray[np.int64],
 ) -> dict[str, float]:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))

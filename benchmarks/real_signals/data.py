@@ -82,7 +82,7 @@ def read_faces(archive: Path) -> dict[tuple[str, str], list[tuple[str, bytes]]]:
     rng = np.random.default_rng(SEED)
     for label in LABELS:
         for split in ("train", "test"):
-            rng.shuffle(faces[split, label])  # type: ignore[arg-type]
+            rng.shuffle(faces[split, label])
         faces["valid", label] = faces["train", label][:VALID_FACES]
         faces["train", label] = faces["train", label][VALID_FACES:]
     return faces

@@ -14,13 +14,17 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmarks.real_signals.data import SEGMENTS
+from benchmarks.real_signals.tables import FULL, page, series
 from mer_edge.files import new_file
+from mer_edge.segments import SEGMENT_S
 from train.evaluation.significance import paired_t_test
 from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-FULL = "mer-sem-mbt"
-COMMAND = "benchmarks/real_signals/run.sh SOURCE BERT OUT"
+FOLDS = 5
+TEACHER = "grid/variants/mer-mbt/seed-2"
+"""The run of the best validation F1 of all."""
 
 
 def main() -> None:
@@ -34,7 +38,10 @@ def main() -> None:
         "variants": variants,
         "attention": attention(variants, read(runs / "grid/attention/ablation.json")),
         "encoders": {name: test_scores(runs / "runs" / name) for name in ("faces", "voices")},
-        "ravdess": [test_uar(file) for file in sorted((runs / "runs/ravdess").glob("fold-*.json"))],
+        "faces": uar(runs / "runs/faces.json"),
+        "ravdess": folds(runs / "runs/ravdess"),
+        "spoken_s": SEGMENTS * SEGMENT_S,
+        "students": students(runs),
         "text": read_if_there(runs / "text.json"),
         "baselines": read_if_there(runs / "baselines.json"),
         "overfit": read_if_there(runs / "overfit.json"),
@@ -66,10 +73,46 @@ def test_scores(run: Path) -> dict[str, Any]:
     return scores
 
 
-def test_uar(evaluation: Path) -> float:
+def uar(evaluation: Path) -> float | None:
     """The mean share of each class that the most probable label finds, as ``evaluate`` says it."""
-    uar: float = read(evaluation)["subjects"][0]["classes"]["unweighted_average_recall"]
-    return uar
+    if not evaluation.exists():
+        return None
+    return float(read(evaluation)["subjects"][0]["classes"]["unweighted_average_recall"])
+
+
+def folds(folder: Path) -> dict[str, float]:
+    """The unweighted recall on each fold that has been evaluated, by its number."""
+    found = {str(fold): uar(folder / f"fold-{fold}.json") for fold in range(1, FOLDS + 1)}
+    return {fold: value for fold, value in found.items() if value is not None}
+
+
+def students(runs: Path) -> dict[str, Any] | None:
+    """The figures of each seed, alone and taught, and the teacher's."""
+    alone, taught = (
+        read_if_there(runs / "grid" / name / "ablation.json") for name in ("student", "distilled")
+    )
+    if not (alone and taught and alone["runs"] and taught["runs"]):
+        return None
+    teacher = read(runs / TEACHER / "report.json")
+    variant, seed = Path(TEACHER).parent.name, int(TEACHER.rsplit("-", 1)[1])
+    (figures,) = (
+        {**run["figures"], "parameters": run["parameters"]}
+        for run in read(runs / "grid/variants/ablation.json")["runs"]
+        if (run["cell"], run["seed"]) == (variant, seed)
+    )
+    return {
+        "epochs": alone["options"]["epochs"],
+        "alone": by_seed(alone),
+        "taught": by_seed(taught),
+        "teacher": {**figures, "valid_f1": teacher["valid"]["tuned"]["f1"]},
+    }
+
+
+def by_seed(ablation: Any) -> dict[str, dict[str, float]]:
+    return {
+        str(run["seed"]): {**run["figures"], "parameters": run["parameters"]}
+        for run in ablation["runs"]
+    }
 
 
 def attention(variants: Any, others: Any) -> dict[str, dict[str, Any]]:
@@ -87,130 +130,6 @@ def attention(variants: Any, others: Any) -> dict[str, dict[str, Any]]:
             "p": None if test is None else test.p,
         }
     return found
-
-
-def series(ablation: Any, cell: str) -> list[float]:
-    runs = [run for run in ablation["runs"] if run["cell"] == cell]
-    return [run["figures"]["f1"] for run in sorted(runs, key=lambda run: run["seed"])]
-
-
-def mean(ablation: Any, cell: str, figure: str) -> float:
-    (found,) = [c for c in ablation["cells"] if c["name"] == cell]
-    value: float = found["figures"][figure]["mean"]
-    return value
-
-
-def page(found: dict[str, Any]) -> str:
-    variants, baselines = found["variants"], found["baselines"]
-    lines = [
-        f"**{variants['note']}**",
-        "",
-        f"`{COMMAND}`, commit `{found['commit'][:12]}`, {found['machine']}, torch "
-        f"{found['versions']['torch']}. Preset `small`; the text encoder starts from MiniLM-L6, "
-        "the audio and visual encoders from runs on the training split's own voices and on "
-        "FER2013's faces; 3 seeds; 14 speakers train, 3 choose the epoch, 3 test.",
-        "",
-        "![F1 of each network](real-signals.png)",
-        "",
-        *variant_table(variants),
-        "",
-        *attention_table(found["attention"]),
-        "",
-    ]
-    if baselines and found["text"] and found["ravdess"]:
-        lines += [*baseline_table(found, baselines), ""]
-    if found["overfit"]:
-        lines += overfit_table(found["overfit"])
-    return "\n".join(lines) + "\n"
-
-
-def variant_table(variants: Any) -> list[str]:
-    lines = [
-        f"Test split, mean ± deviation over the seeds; p: paired t-test of F1 against {FULL}.",
-        "",
-        "| network | Avg F1 | Avg Acc | Avg WA | UAR | p | parameters |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    reference = series(variants, FULL)
-    for cell in variants["cells"]:
-        figures = cell["figures"]
-        shown = [
-            f"{figures[name]['mean']:.3f} ± {figures[name]['deviation']:.3f}"
-            for name in ("f1", "accuracy", "weighted_accuracy", "unweighted_average_recall")
-        ]
-        p = paired_t_test(series(variants, cell["name"]), reference).p
-        said = "-" if cell["name"] == FULL or p is None else chance(p)
-        parameters = next(r["parameters"] for r in variants["runs"] if r["cell"] == cell["name"])
-        lines.append(f"| {cell['name']} | {' | '.join(shown)} | {said} | {parameters:,} |")
-    return lines
-
-
-def chance(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def attention_table(forms: dict[str, dict[str, Any]]) -> list[str]:
-    return [
-        f"Form of the SEMs of {FULL}, Avg F1:",
-        "",
-        "| form | Avg F1 | seeds | p against spatial |",
-        "|---|---|---|---|",
-        *(
-            f"| {form} | {f['mean']:.3f} ± {f['deviation']:.3f} | "
-            f"{', '.join(f'{value:.3f}' for value in f['values'])} | "
-            f"{'-' if f['p'] is None else chance(f['p'])} |"
-            for form, f in forms.items()
-        ),
-    ]
-
-
-def baseline_table(found: dict[str, Any], baselines: Any) -> list[str]:
-    variants, text, folds = found["variants"], found["text"], found["ravdess"]
-    rows = [
-        (
-            f"triples, {name}: UAR over 7 classes",
-            baselines["triples"][name]["uar"],
-            mean(variants, name, "unweighted_average_recall"),
-        )
-        for name in ("audio", "visual", "text")
-    ]
-    rows += [
-        (
-            "RAVDESS, 5 actor-disjoint folds, 8 classes: UAR",
-            baselines["ravdess"]["uar"],
-            statistics.mean(folds),
-        ),
-        (
-            "GoEmotions, development part, 7 classes: accuracy",
-            baselines["goemotions"]["accuracy"],
-            text["accuracy"],
-        ),
-    ]
-    return [
-        "Each modality alone against frozen features with logistic regression (log-mel statistics, "
-        "grey values of 24 x 24 pixels, MiniLM's mean token):",
-        "",
-        "| what | frozen | trained |",
-        "|---|---|---|",
-        *(f"| {name} | {frozen:.3f} | {trained:.3f} |" for name, frozen, trained in rows),
-        "",
-        f"RAVDESS folds: {', '.join(f'{uar:.3f}' for uar in folds)}. GoEmotions: {text['train']} "
-        f"sentences to train, {text['test']} to test, UAR {text['uar']:.3f} against "
-        f"{baselines['goemotions']['uar']:.3f}.",
-    ]
-
-
-def overfit_table(overfit: Any) -> list[str]:
-    return [
-        f"{overfit['clips']} real clips learned by heart (training loss, dropout on, below 0.05):",
-        "",
-        "| network | epochs | loss |",
-        "|---|---|---|",
-        *(
-            f"| {name} | {case['epochs']} | {case['train_loss']:.4f} |"
-            for name, case in overfit["cases"].items()
-        ),
-    ]
 
 
 if __name__ == "__main__":

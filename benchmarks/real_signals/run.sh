@@ -32,16 +32,28 @@ grid="--preset small --bert $bert --vggish runs/voices --resnet runs/faces --epo
 "$mer" ablate data/triples --out grid/attention --note "$note" $grid \
   --variants mer-sem-mbt --vary sem_attention=key,tokens
 
+# A small student from random weights, alone and with the run of the best validation F1 as teacher.
+student="--preset tiny --variants mer-mbt --epochs 12 --patience 12 --batch-size 8 --lr 1e-3 \
+  --warmup-steps 60 --linear-decay --clip-norm 1 --augment --precision bf16 --threads 1 \
+  --seeds 0,1,2 --quiet"
+"$mer" ablate data/triples --out grid/student --note "$note" $student
+"$mer" ablate data/triples --out grid/distilled --note "$note" $student \
+  --teacher grid/variants/mer-mbt/seed-2
+
 # Each modality on the larger sets of its own.
+"$mer" evaluate runs/faces --json > runs/faces.json
+mkdir -p runs/ravdess
 for fold in 1 2 3 4 5; do
-  "$mer" train "$source/ravdess_audio" --dataset ravdess --split-by fold-$fold-of-5 $scratch \
-    --variant audio --out runs/ravdess/fold-$fold --cache runs/ravdess/prepared --epochs 12 \
-    --patience 12 --batch-size 8 --lr 1e-3 --warmup-steps 100 --clip-norm 1
-  "$mer" evaluate runs/ravdess/fold-$fold --dataset ravdess --split-by fold-$fold-of-5 \
-    --data "$source/ravdess_audio" --cache runs/ravdess/prepared --json > runs/ravdess/fold-$fold.json
+  parts="--dataset ravdess --split-by fold-$fold-of-5 --cache runs/ravdess/prepared"
+  "$mer" train data/voices $parts $scratch --variant audio --out runs/ravdess/fold-$fold \
+    --epochs 40 --patience 40 --batch-size 8 --lr 1e-3 --warmup-steps 100 --clip-norm 1
+  "$mer" evaluate runs/ravdess/fold-$fold --data data/voices $parts --json \
+    > runs/ravdess/fold-$fold.json
 done
-"$python" -m benchmarks.real_signals.text_alone --source "$source" --bert "$bert" --out text.json
+"$python" -m benchmarks.real_signals.text_alone --source "$source" --bert "$bert" --out text.json \
+  --threads 1
 "$python" -m benchmarks.real_signals.baselines --data data --source "$source" --bert "$bert" \
   --out baselines.json
-"$python" -m benchmarks.real_signals.overfit --data data --bert "$bert" --out overfit.json
+"$python" -m benchmarks.real_signals.overfit --data data --bert "$bert" --out overfit.json \
+  --threads 1
 "$python" -m benchmarks.real_signals.report --runs .
