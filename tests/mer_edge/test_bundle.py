@@ -81,7 +81,7 @@ def test_sha256_is_the_standard_one(tmp_path: Path) -> None:
 
 
 def test_unknown_fields_are_left_to_newer_versions(bundle_path: Path) -> None:
-    rewrite(bundle_path, lambda m: m.update(calibration={"method": "entropy"}))
+    rewrite(bundle_path, lambda m: m.update(not_yet_known={"method": "x"}))
     assert Bundle.load(bundle_path).manifest.labels == LABELS
 
 
@@ -110,9 +110,9 @@ def test_what_is_no_bundle_at_all(
         (b"[]", "Expected `object`"),
         (b"[" * 100_000, "manifest.json"),
         (b"{}", "missing required field `schema_version`"),
-        (b'{"schema_version": 2}', "schema version 2 is unknown; this mer-edge reads 1"),
-        (b'{"schema_version": "1"}', 'schema version "1" is unknown'),
-        (b'{"schema_version": 1}', "missing required field `variant`"),
+        (b'{"schema_version": 1}', "schema version 1 is unknown; this mer-edge reads 2"),
+        (b'{"schema_version": "2"}', 'schema version "2" is unknown'),
+        (b'{"schema_version": 2}', "missing required field `variant`"),
     ],
 )
 def test_a_manifest_that_is_none(bundle_path: Path, content: bytes, message: str) -> None:

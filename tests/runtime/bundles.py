@@ -68,7 +68,7 @@ def make_bundle(
     save_file({"absent_text": ABSENT_TEXT}, path / CONSTANTS)
     save_file({"full.fusion.logits": np.array([[1.0, 2.0]], np.float32)}, path / GOLDEN)
     manifest = Manifest(
-        schema_version=1,
+        schema_version=2,
         variant="MER-SEM-MBT",
         preset="paper-and-pencil",
         labels=LABELS,
