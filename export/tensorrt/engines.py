@@ -218,7 +218,7 @@ def _request(bundle: Bundle, key: EngineKey, options: BuildOptions) -> BuildRequ
         profiles=input_profiles(bundle.manifest.graphs[key.graph], key.profile),
         compute_capability=key.compute_capability if key.gpu == ANY else ANY,
         workspace_mb=options.workspace_mb,
-        timing_cache=str(options.cache / timing) if key.flavour == "tensorrt" else None,
+        timing_cache=str(options.cache / timing),
     )
 
 

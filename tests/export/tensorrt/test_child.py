@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from export.tensorrt.engines import BuildOptions, build_engines, describe_device
+from mer_edge.bundle import Bundle
 from tests.export.tensorrt.conftest import BUNDLE
 
 
@@ -86,6 +88,23 @@ def is_gone(pid):
             return True
         time.sleep(0.02)
     return False
+
+
+def test_an_error_of_whoever_watches_ends_the_child(fake):
+    fake("10.13.2", does="sleep60")
+    options = BuildOptions("tensorrt", fake.cache)
+    device = describe_device(options)
+
+    def watch(graph, phase, done, steps):
+        child_of(fake)
+        raise ZeroDivisionError
+
+    started = time.monotonic()
+    with pytest.raises(ZeroDivisionError):
+        list(build_engines(Bundle.load(BUNDLE), device, options, watch))
+    assert time.monotonic() - started < 50
+    assert is_gone(child_of(fake))
+    assert entries(fake) == []
 
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
