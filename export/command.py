@@ -57,6 +57,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how many of them, of the training split (default: 128; at least 64 are advised)",
     )
     parser.add_argument(
+        "--vocabulary",
+        type=Path,
+        metavar="FILE",
+        help="cut the text encoder's vocabulary to the tokens of this text file (BERT's English "
+        "one loses a third; words it does not hold are spelled with shorter tokens)",
+    )
+    parser.add_argument(
         "--budget",
         default="0.5%",
         metavar="SHARE",
@@ -96,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         calibration_clips=args.calibration_clips,
         seed=args.seed,
         budget=parse_budget(args.budget),
+        vocabulary=args.vocabulary,
     )
     if args.pareto is not None and args.precision != "auto":
         raise MerEdgeError("found --pareto without --precision auto, which alone has a choice")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from export.graphs import GraphPlan, save_graph, trace_graph
 from export.manifest import make_manifest
 from export.options import ExportOptions
 from export.rewrites import apply_rewrites
+from export.rewrites.vocabulary import read_texts, with_pruned_vocabulary
 from export.runners import OnnxRunner
 from export.steps import Progress, Steps
 from export.wrappers import plan_graphs
@@ -70,7 +72,13 @@ def export_bundle(
     """
     _check_target(out, overwrite)
     run = load_checkpoint(checkpoint) if isinstance(checkpoint, Path) else checkpoint
-    with new_directory(out, "exporting", overwrite=overwrite) as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="mer-edge-export-") as scratch,
+        new_directory(out, "exporting", overwrite=overwrite) as directory,
+    ):
+        if options.vocabulary is not None:
+            texts = read_texts(options.vocabulary)
+            run = with_pruned_vocabulary(run, texts, Path(scratch) / TOKENIZER)
         manifest = _write_bundle(run, directory, options, Steps(progress), report)
         # What cannot be loaded must not get out.
         Bundle.load(directory)
@@ -106,7 +114,7 @@ def _write_bundle(
     # Aside, for the precisions that are made of them and to find where a difference begins.
     originals = directory if options.precision == "fp32" else directory / ORIGINALS
     originals.mkdir(exist_ok=True)
-    traced = _trace_graphs(run, plans, originals, steps)
+    traced = _trace_graphs(run, plans, originals, options.vocabulary is not None, steps)
     files = {name: originals / spec.file for name, spec in traced.items()}
     others = _write_tensors(run, plans, files, directory, steps)
     graphs, choice = traced, None
@@ -144,9 +152,9 @@ def tokenizer_of(run: Checkpoint) -> TextTokenizer | None:
 
 
 def _trace_graphs(
-    run: Checkpoint, plans: dict[str, GraphPlan], directory: Path, steps: Steps
+    run: Checkpoint, plans: dict[str, GraphPlan], directory: Path, pruned: bool, steps: Steps
 ) -> dict[str, GraphSpec]:
-    """The graphs in fp32, rewritten."""
+    """The graphs in fp32, rewritten; ``pruned``: the text's vocabulary was cut before."""
     config = run.model.config
     graphs = {}
     for name, plan in plans.items():
@@ -158,6 +166,7 @@ def _trace_graphs(
             "mer_edge.labels": json.dumps(config.labels),
         }
         proto, rewrites = apply_rewrites(name, trace_graph(plan, metadata))
+        rewrites += ["vocabulary"] if pruned and name == "text" else []
         graphs[name] = save_graph(proto, directory / f"{name}.onnx", rewrites=rewrites)
         steps.finish()
     return graphs

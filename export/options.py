@@ -34,6 +34,8 @@ class ExportOptions:
     calibration_clips: int = 128
     seed: int = 0
     """Which of its clips are taken."""
+    vocabulary: Path | None = None
+    """A text file, a sentence or word a line: the text encoder keeps the tokens of these alone."""
     budget: float = 0.005
     """Share of label decisions that ``auto`` may change."""
 

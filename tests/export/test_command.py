@@ -92,6 +92,25 @@ def test_auto_says_what_it_chose_from(exported, copied_graphs, drawn_clips, tmp_
     assert not [path for path in out.iterdir() if path.is_dir()]
 
 
+def test_a_vocabulary_cut_to_a_text(exported, tmp_path, capsys):
+    texts, out = tmp_path / "texts.txt", tmp_path / "b"
+    texts.write_text("Kids are talking by the door.\n")
+    command = ["export", str(exported.run), "--out", str(out), "--vocabulary", str(texts)]
+    assert main([*command, "--quiet"]) == 0
+    bundle = Bundle.load(out)
+    assert "vocabulary" in bundle.manifest.graphs["text"].rewrites
+    tokens = [
+        len(json.loads(made.tokenizer_path.read_text())["model"]["vocab"])
+        for made in (bundle, exported.bundle)
+    ]
+    assert tokens[0] < tokens[1]
+    assert bundle.graph_path("text").stat().st_size < exported.files["text"].stat().st_size
+    texts.write_bytes(b"\xff")
+    assert main([*command, "--quiet", "--overwrite"]) == 2
+    assert "texts.txt: cannot be read (not UTF-8)" in capsys.readouterr().err
+    assert Bundle.load(out) == bundle
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
