@@ -16,7 +16,7 @@ def front_end(proto: onnx.ModelProto) -> frozenset[str]:
     ranks = {i.name: len(i.dims) for i in proto.graph.initializer}
     names = []
     for node in proto.graph.node:  # in the order of their computation
-        if not known & set(node.input):
+        if not known & set(node.input) or node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             continue
         if node.op_type == "Conv" and ranks.get(node.input[1]) == 4:
             continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
+from export.precision.casts import without_detours
 from export.precision.front_end import front_end
 from export.precision.tidy import tidied
 
@@ -28,14 +29,37 @@ ISLANDS = (
 """Operators that stay in fp32: normalisations, sums over many values, positions."""
 
 
-def to_fp16(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A new graph; ``proto`` stays as it is."""
+def to_fp16(proto: onnx.ModelProto, islands: frozenset[str] = frozenset()) -> onnx.ModelProto:
+    """A new graph; ``proto`` stays as it is.
+
+    Args:
+        islands: names of further nodes that stay in fp32.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
-    converted: onnx.ModelProto = convert_float_to_float16(
+    converted = convert_float_to_float16(
         copy,
         keep_io_types=True,
         op_block_list=list(ISLANDS),
-        node_block_list=sorted(front_end(proto)),
+        node_block_list=sorted(islands | front_end(proto) | positions(proto)),
     )
-    return tidied(converted)
+    return tidied(without_detours(tidied(converted)))
+
+
+def positions(proto: onnx.ModelProto) -> frozenset[str]:
+    """The names of the nodes that count positions, up to the sines and cosines of them."""
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in proto.graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    made = {name: node for node in proto.graph.node for name in node.output}
+    ranges = [node for node in proto.graph.node if node.op_type == "Range"]
+    found = {made[name].name for node in ranges for name in node.input if name in made}
+    waiting = list(ranges)
+    while waiting:
+        node = waiting.pop()
+        if node.name not in found:
+            found.add(node.name)
+            if node.op_type not in ("Sin", "Cos"):
+                waiting += [user for name in node.output for user in users.get(name, [])]
+    return frozenset(found)

@@ -64,9 +64,10 @@ def to_int8(
         quantized = _dynamic(split, excluded)
     else:
         quantized = _static(split, feeds, excluded, recipe)
-    quantized = tidied(quantize_embeddings(quantized))
+    quantized = tidied(quantize_embeddings(quantized, recipe))
     if recipe == "tensorrt":
-        quantized = to_fp16(quantized)
+        # Of the original: convolutions are not known by their weights once these are quantised.
+        quantized = to_fp16(quantized, front_end(proto))
     whole = {n.name for n in proto.graph.node if n.op_type in OPERATORS} - front_end(proto)
     return Quantized(quantized, tuple(sorted((whole & keep) | (whole & _without_weight(proto)))))
 

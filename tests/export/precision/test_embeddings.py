@@ -1,11 +1,13 @@
 import numpy as np
 import onnxruntime
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.precision.embeddings import quantize_embeddings
 
 
-def test_rows_come_back_to_half_a_step_of_their_own_scale():
+@pytest.mark.parametrize("recipe", ["cpu", "tensorrt"])
+def test_rows_come_back_to_half_a_step_of_their_own_scale(recipe):
     rng = np.random.default_rng(0)
     table = rng.normal(size=(500, 32)).astype(np.float32)
     table[7] *= 1000  # another row's size does not matter
@@ -18,7 +20,7 @@ def test_rows_come_back_to_half_a_step_of_their_own_scale():
         [numpy_helper.from_array(table, "table")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
-    made = quantize_embeddings(model)
+    made = quantize_embeddings(model, recipe)
     rows = np.arange(500).reshape(5, 100)
     session = onnxruntime.InferenceSession(
         made.SerializeToString(), providers=["CPUExecutionProvider"]

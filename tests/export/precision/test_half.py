@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from export.precision.front_end import front_end
-from export.precision.half import ISLANDS, to_fp16
+from export.precision.half import ISLANDS, positions, to_fp16
 from mer_edge.bundle import load_golden
 
 GRAPHS = ("text", "audio", "visual", "fusion")
@@ -59,6 +59,23 @@ def test_masks_hold_in_half_precision(graph):
         values = numpy_helper.to_array(tensor)
         if values.dtype.kind == "f":
             assert np.isfinite(values).all(), tensor.name
+
+
+def test_nothing_goes_through_half_precision_between_two_islands(graph):
+    """Nor are positions counted in it, which TensorRT refuses."""
+    for name in GRAPHS:
+        proto = graph(name)
+        half = to_fp16(proto)
+        types = types_of(half)
+        made = {tensor: node for node in half.graph.node for tensor in node.output}
+        for node in half.graph.node:
+            before = made.get(node.input[0]) if node.op_type == "Cast" else None
+            if before is not None and before.op_type == "Cast":
+                ends = (types[before.input[0]], types[node.output[0]])
+                assert ends != (TensorProto.FLOAT, TensorProto.FLOAT), node.name
+            if node.name in positions(proto):
+                assert TensorProto.FLOAT16 not in {types.get(t) for t in node.output}
+    assert any(node.op_type == "Sin" for node in half.graph.node)
 
 
 def test_the_front_ends_are_found(graph):

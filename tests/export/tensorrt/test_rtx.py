@@ -27,6 +27,7 @@ from export.tensorrt.engines import (
 )
 from mer_edge.bundle import GRAPHS, Bundle, sha256_of, write_manifest
 from mer_edge.cli.main import main
+from mer_edge.golden import golden_cases
 from mer_edge.tensorrt_api import is_installed, load_tensorrt
 from tests.export.tensorrt.conftest import BUNDLE
 
@@ -35,13 +36,6 @@ pytestmark = pytest.mark.skipif(
     reason="TensorRT-RTX is not installed (its wheels are for Linux x86_64 and Windows)",
 )
 PRECISIONS = ("fp32", "fp16", "int8")
-POSITIONS = "casts to fp16 around Range, between fp32 islands"
-NOT_YET = {
-    ("fp16", "fusion"): POSITIONS,
-    ("int8", "fusion"): POSITIONS,
-    ("int8", "text"): "an int8 table that Gather reads; TensorRT wants DequantizeLinear after it",
-    ("int8", "audio"): "fp32 scales of activations beside fp16 scales of weights",
-}
 MAGIC = b"vtrt"
 """First bytes of a serialised engine of TensorRT-RTX 1.7."""
 
@@ -60,14 +54,13 @@ def converted(bundle: Bundle, precision: str) -> dict[str, tuple[onnx.ModelProto
 
 def golden_feeds(bundle: Bundle) -> dict[str, list[dict]]:
     """Each graph's golden inputs, case by case."""
-    tensors = load_file(bundle.path / "golden.safetensors")
+    path = bundle.path / "golden.safetensors"
+    cases = golden_cases(load_file(path), path).values()
     feeds = {}
     for graph, spec in bundle.manifest.graphs.items():
-        names = {tensor.name for tensor in spec.inputs}
-        cases = {key.split(".")[0] for key in tensors if key.split(".")[1] == graph}
-        feeds[graph] = [
-            {name: tensors[f"{case}.{graph}.{name}"] for name in names} for case in sorted(cases)
-        ]
+        names = [tensor.name for tensor in spec.inputs]
+        ran = [case.graphs[graph] for case in cases if graph in case.graphs]
+        feeds[graph] = [{name: tensors[name] for name in names} for tensors in ran]
     return feeds
 
 
@@ -113,23 +106,16 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Bui
     return build
 
 
-def combinations():
-    """Every precision and graph; the conversions that the builder does not take yet are marked."""
-    for precision in PRECISIONS:
-        for graph in GRAPHS:
-            why = NOT_YET.get((precision, graph))
-            marks = [pytest.mark.xfail(strict=True, reason=why)] if why else []
-            yield pytest.param(precision, graph, marks=marks)
-
-
-@pytest.mark.parametrize(("precision", "graph"), combinations())
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_graph_in_every_precision_is_built(precision, graph, builds):
     built = builds(precision, graph)
     content = built.engine.read()
     assert content[:4] == MAGIC
     assert len(content) == built.engine.sidecar.bytes > 100_000
     assert built.replaced == ""
-    assert 0 < built.seconds < 300
+    # The fusion graph of an INT8 bundle is that of an fp16 one, whose engine is there already.
+    assert (built.seconds > 0) != ((precision, graph) == ("int8", "fusion"))
 
 
 @pytest.fixture(scope="session")
