@@ -20,16 +20,19 @@ def without_detours(proto: onnx.ModelProto) -> onnx.ModelProto:
     for value in (*inferred.value_info, *inferred.input):
         types[value.name] = value.type.tensor_type.elem_type
     casts = {n.output[0]: n for n in proto.graph.node if n.op_type == "Cast"}
+    sources: dict[str, str] = {}
+    for back in casts.values():
+        away = casts.get(back.input[0])
+        if away is None or types.get(away.input[0]) != TensorProto.FLOAT:
+            continue
+        if (_target(away), _target(back)) == (TensorProto.FLOAT16, TensorProto.FLOAT):
+            sources[back.output[0]] = away.input[0]
     for node in proto.graph.node:
-        for place, name in enumerate(node.input):
-            back = casts.get(name)
-            if back is None or _target(back) != TensorProto.FLOAT:
-                continue
-            away = casts.get(back.input[0])
-            if away is None or _target(away) != TensorProto.FLOAT16:
-                continue
-            if types.get(away.input[0]) == TensorProto.FLOAT:
-                node.input[place] = away.input[0]
+        node.input[:] = [sources.get(name, name) for name in node.input]
+        if node.op_type == "Cast" and node.output[0] in sources:
+            # Of no use any more, except where it gives an output of the graph.
+            node.op_type, node.input[0] = "Identity", sources[node.output[0]]
+            del node.attribute[:]
     return proto
 
 

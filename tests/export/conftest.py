@@ -39,7 +39,6 @@ class Exported:
         return {name: self.bundle.graph_path(name) for name in self.bundle.manifest.graphs}
 
 
-
 def run_export(folder: Path) -> None:
     make_checkpoint(folder / "run")
     stdout = io.StringIO()
