@@ -87,11 +87,11 @@ def folds(folder: Path) -> dict[str, float]:
 
 
 def students(runs: Path) -> dict[str, Any] | None:
-    """The figures of each seed, alone and taught, and the teacher's."""
+    """The figures of each seed, alone and taught, and the teacher's; None before two of both."""
     alone, taught = (
         read_if_there(runs / "grid" / name / "ablation.json") for name in ("student", "distilled")
     )
-    if not (alone and taught and alone["runs"] and taught["runs"]):
+    if not (alone and taught and min(len(alone["runs"]), len(taught["runs"])) > 1):
         return None
     teacher = read(runs / TEACHER / "report.json")
     variant, seed = Path(TEACHER).parent.name, int(TEACHER.rsplit("-", 1)[1])

@@ -120,6 +120,7 @@ def test_only_the_folds_that_have_been_evaluated_are_compared(tmp_path: Path) ->
             "baselines": {
                 "triples": {name: {"uar": 0.4} for name in ("audio", "visual", "text")},
                 "ravdess_cut": {"folds": [0.3, 0.9, 0.4, 0.9, 0.9]},
+                "ravdess_whole": {"folds": [0.2, 0.9, 0.25, 0.9, 0.9]},
             },
             "faces": None,
             "text": None,
@@ -129,3 +130,4 @@ def test_only_the_folds_that_have_been_evaluated_are_compared(tmp_path: Path) ->
     )
     assert "| RAVDESS, actor-disjoint folds 1, 3 of 5: UAR, 8 classes | 0.350 | 0.550 |" in lines
     assert "0.600, 0.500 against 0.300, 0.400" in lines[-1]
+    assert lines[-1].endswith("on whole recordings 0.200, 0.250.")
