@@ -17,7 +17,7 @@ MOST_CASES = 30
 LEAST_SHARE, MOST_SHARE = 1e-4, 10.0
 """Ends of the colours; 1 is the limit."""
 LEAST_DIFFERENCE = 1e-9
-METRICS = ("max", "mean", "99.9 %", "1 - cosine", "limit used")
+METRICS = ("max", "mean", "99.9 %", "1 - cosine", "of limit")
 
 
 def draw_parity(report: ParityReport, path: Path, title: str) -> None:

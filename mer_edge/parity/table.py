@@ -26,7 +26,7 @@ def tensor_table(parity: Parity) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for column in ("part", "precision", "tensor"):
         table.add_column(column, no_wrap=True)
-    for column in ("max", "mean", "99.9 %", "cosine", "limit used"):
+    for column in ("max", "mean", "99.9 %", "cosine", "of limit"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in parity.tensors:
         table.add_row(
@@ -46,7 +46,7 @@ def decision_table(parity: Parity) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for column in ("decisions", "clips"):
         table.add_column(column, no_wrap=True)
-    for column in ("labels", "agree", "whole", "max", "mean", "limit used"):
+    for column in ("labels", "agree", "whole", "max", "mean", "of limit"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in parity.decisions:
         table.add_row(
