@@ -16,7 +16,7 @@ MOST_CASES = 30
 """Rows: those that come nearest to their limits."""
 LEAST_SHARE, MOST_SHARE = 1e-4, 10.0
 """Ends of the colours; 1 is the limit."""
-LEAST_DIFFERENCE = 1e-9
+LEAST_DIFFERENCE, MOST_DIFFERENCE = 1e-9, 10.0
 METRICS = ("max", "mean", "99.9 %", "1 - cosine", "of limit")
 
 
@@ -85,11 +85,14 @@ def _draw_metrics(axes: Any, report: ParityReport) -> None:
         ]
     ).reshape(len(rows), 4)
     shares = np.array([[np.nan if x.share_of_limit is None else x.share_of_limit] for x in rows])
-    labels = [[f"{value:.1e}" for value in row] for row in values]
-    labels = [[*row, _percent(share[0])] for row, share in zip(labels, shares, strict=True)]
-    # A column of another unit, on the same colours: a difference of 1e-4 looks like a whole limit.
-    scaled = np.concatenate([values / 1e-4, shares], axis=1)
-    _heat(axes, scaled, LEAST_DIFFERENCE / 1e-4, MOST_SHARE, labels)
+    numbers = [[f"{value:.1e}" for value in row] for row in values]
+    blank = np.full((len(rows), 1), np.nan)
+    # Differences in blue: whether they are much or little only the limit says, in its own colours.
+    columns = np.concatenate([values, blank], axis=1)
+    _heat(axes, columns, LEAST_DIFFERENCE, MOST_DIFFERENCE, [[*n, ""] for n in numbers], "Blues")
+    columns = np.concatenate([np.full_like(values, np.nan), shares], axis=1)
+    labels = [[""] * values.shape[1] + [_percent(share[0])] for share in shares]
+    _heat(axes, columns, LEAST_SHARE, MOST_SHARE, labels)
     names = [f"{one.part}: {one.comparison.name} ({one.precision})" for one in rows]
     axes.set_xticks(range(len(METRICS)), METRICS)
     axes.set_yticks(range(len(rows)), names, fontsize=8)
@@ -97,16 +100,22 @@ def _draw_metrics(axes: Any, report: ParityReport) -> None:
 
 
 def _heat(
-    axes: Any, values: NDArray[np.float64], least: float, most: float, labels: list[list[str]]
+    axes: Any,
+    values: NDArray[np.float64],
+    least: float,
+    most: float,
+    labels: list[list[str]],
+    colours: str = "RdYlGn_r",
 ) -> None:
     from matplotlib.colors import LogNorm
 
     shown = np.clip(np.nan_to_num(values, nan=np.nan, posinf=most), least, most)
     norm = LogNorm(least, most)
-    axes.imshow(shown, norm=norm, cmap="RdYlGn_r", aspect="auto")
+    axes.imshow(shown, norm=norm, cmap=colours, aspect="auto")
     for (row, column), value in np.ndenumerate(shown):
         if not np.isnan(value):
-            dark = not 0.15 < norm(value) < 0.85
+            low_is_dark = colours != "Blues"
+            dark = norm(value) > 0.8 or (low_is_dark and norm(value) < 0.15)
             label, colour = labels[row][column], "white" if dark else "black"
             axes.text(column, row, label, color=colour, ha="center", va="center", fontsize=7)
     axes.tick_params(length=0)
