@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mer_edge.cli.main import main
+from train.datasets.drawn import generate
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,6 +37,8 @@ def home(tmp_path_factory, finished_demo) -> Path:
     folder, ran = finished_demo
     assert ran.returncode == 0, ran.stderr
     shutil.copytree(folder, home / "demo")
+    # Enough to calibrate with, which the fixture's 12 clips are not and the demo's 240 are.
+    generate(home / "demo/data", 24, 5, overwrite=True)
     clips = sorted((home / "demo/data").rglob("*.mp4"))
     shutil.copy(clips[0], home / "interview.mp4")
     shutil.copy(clips[1], home / "monologue.mp4")
