@@ -191,6 +191,11 @@ def _print(outcome: dict[str, Any]) -> None:
         )
     if higher:
         print(f"{higher} products and convolutions are not in eight bits: manifest, kept_higher")
+    calibration = outcome["calibration"]
+    if calibration and outcome["precision"] in ("int8", "auto"):
+        clips = calibration["clips"]
+        few = "; at least 64 are advised" if clips < 64 else ""
+        print(f"calibrated with {clips} clips, seed {calibration['seed']}{few}")
     print(f"next: {_next(outcome)}")
 
 

@@ -88,6 +88,7 @@ def test_auto_says_what_it_chose_from(exported, copied_graphs, drawn_clips, tmp_
     precisions = {name: spec.precision for name, spec in manifest.graphs.items()}
     assert precisions == choice.chosen.precisions
     assert "chosen: text " in said
+    assert "calibrated with 16 clips, seed 0; at least 64 are advised" in said
     assert pareto.read_bytes()[:4] == b"\x89PNG"
     assert not [path for path in out.iterdir() if path.is_dir()]
 
