@@ -99,7 +99,7 @@ class PrecisionPlan:
 
     precisions: dict[str, str]
     latency_ms: float
-    """Sum of the graphs' medians on the machine of the export, one clip of typical size."""
+    """Sum of the graphs' least times on the machine of the export, one clip of typical size."""
     bytes: int
     agreement: float
     """Share of label decisions on the compared clips that are those of fp32."""

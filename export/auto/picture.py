@@ -59,7 +59,7 @@ def draw_plans(choice: PrecisionChoice, path: Path, title: str) -> None:
             textcoords="offset points",
             fontsize=7,
         )
-    axes.set_xlabel("ms a clip of typical size, one graph after the other (median)")
+    axes.set_xlabel("ms a clip of typical size, one graph after the other (least of the rounds)")
     axes.set_ylabel("label decisions that change, %")
     axes.margins(0.15)
     axes.legend(fontsize=8)

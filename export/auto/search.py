@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.auto.agreement import logits_of_mixes
-from export.auto.speed import Candidate, median_latency_ms
+from export.auto.speed import Candidate, least_latency_ms
 from export.chain import absent_text_of, encoder_sizes
 from mer_edge.bundle import GraphSpec, PrecisionPlan, ShapeRange
 from mer_edge.clip import Clip
@@ -35,7 +35,7 @@ def measure_plans(
             which the decisions are counted.
         specs: per graph what it takes in.
     """
-    latency_ms = median_latency_ms(files, specs, ranges, progress)
+    latency_ms = least_latency_ms(files, specs, ranges, progress)
     logits = logits_of_mixes(
         files, clips, tokenizer, absent_text_of(model), encoder_sizes(model.config), progress
     )
