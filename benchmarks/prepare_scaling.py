@@ -41,8 +41,8 @@ def main() -> int:
     """Returns 0 when every kind reaches the target, else 1."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clips", type=Path, nargs="+", required=True, metavar="FOLDER")
-    parser.add_argument("--video", type=int, default=48, metavar="N", help="default: 48")
-    parser.add_argument("--sound", type=int, default=1200, metavar="N", help="default: 1200")
+    parser.add_argument("--video", type=int, default=96, metavar="N", help="default: 96")
+    parser.add_argument("--sound", type=int, default=4800, metavar="N", help="default: 4800")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--workers", type=int, default=cores(), metavar="N", help="default: cores")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")

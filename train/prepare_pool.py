@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ from mer_edge.media.decode import set_decode_threads
 from train.prepare_worker import Job, keep_clip, shared_detector
 from train.store import ShardWriter
 
-JOBS_AHEAD = 2
-"""Clips that a process is given at a time, so that it never waits for the next."""
+PARTS_AHEAD = 2
+"""Parts that a process is given at a time, so that it never waits for the next."""
+MOST_IN_A_PART, PARTS_EACH = 16, 64
+"""Clips in a part, and how many parts a process is to have where there are enough clips."""
 
 
 @dataclass(frozen=True)
@@ -62,29 +65,37 @@ def make_in_processes(
 
 
 def _give_out(jobs: Sequence[Job], workers: Sequence[_Worker]) -> Iterator[tuple[Job, str | None]]:
-    waiting = iter(enumerate(jobs))
-    given = {worker.connection: 0 for worker in workers}
+    waiting = _parts(jobs, len(workers))
+    given: dict[Connection, deque[Sequence[Job]]] = {w.connection: deque() for w in workers}
     with _told():
-        for worker in list(workers) * JOBS_AHEAD:
-            given[worker.connection] += _give(worker.connection, next(waiting, None))
+        for worker in list(workers) * PARTS_AHEAD:
+            _give(worker.connection, given, waiting)
     while any(given.values()):
-        for connection in wait([c for c, count in given.items() if count]):
+        for connection in wait([c for c, parts in given.items() if parts]):
             assert isinstance(connection, Connection)
             with _told():
-                outcome = connection.recv()
-                if isinstance(outcome, MerEdgeError):
-                    raise outcome
-                given[connection] += _give(connection, next(waiting, None)) - 1
-            number, reason = outcome
-            yield jobs[number], reason
+                reasons = connection.recv()
+                if isinstance(reasons, MerEdgeError):
+                    raise reasons
+                _give(connection, given, waiting)
+            yield from zip(given[connection].popleft(), reasons, strict=True)
 
 
-def _give(connection: Connection, job: tuple[int, Job] | None) -> int:
-    """How many jobs were given: 0 or 1."""
-    if job is None:
-        return 0
-    connection.send(job)
-    return 1
+def _parts(jobs: Sequence[Job], workers: int) -> Iterator[Sequence[Job]]:
+    """Jobs that are given out together: many of short clips, so that telling is no work itself."""
+    size = min(MOST_IN_A_PART, max(1, len(jobs) // (workers * PARTS_EACH)))
+    return (jobs[start : start + size] for start in range(0, len(jobs), size))
+
+
+def _give(
+    connection: Connection,
+    given: dict[Connection, deque[Sequence[Job]]],
+    waiting: Iterator[Sequence[Job]],
+) -> None:
+    part = next(waiting, None)
+    if part is not None:
+        given[connection].append(part)
+        connection.send(part)
 
 
 @contextmanager
@@ -125,9 +136,8 @@ def _work(connection: Connection, store: Path) -> None:
     set_decode_threads(1)
     writer = ShardWriter(store)
     try:
-        while (given := connection.recv()) is not None:
-            number, job = given
-            connection.send((number, keep_clip(job, writer)))
+        while (jobs := connection.recv()) is not None:
+            connection.send([keep_clip(job, writer) for job in jobs])
         writer.flush()
         connection.send(None)
     except MerEdgeError as error:

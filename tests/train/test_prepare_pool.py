@@ -19,12 +19,14 @@ from train.prepare_worker import Job
 from train.store import open_store
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from tests.train.test_prepare_pool import jobs_in
 from train.prepare_pool import make_in_processes
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and cron ignore it
     data, store = map(Path, sys.argv[1:])
     for job, reason in make_in_processes(jobs_in(data), store, 2):
         print(job.key, flush=True)
@@ -54,12 +56,20 @@ def test_all_are_made_each_process_its_shard(folder, tmp_path):
     assert 1 <= len(list(tmp_path.glob("shard-*"))) <= 2
 
 
+def test_short_clips_are_given_out_many_at_a_time(folder):
+    jobs = jobs_in(folder)
+    assert [len(part) for part in prepare_pool._parts(jobs, 2)] == [1] * 40
+    sizes = [len(part) for part in prepare_pool._parts(jobs * 100, 2)]
+    assert sizes == [16] * 250
+    assert [job for part in prepare_pool._parts(jobs * 5, 1) for job in part] == jobs * 5
+
+
 def test_what_a_caller_that_stops_has_got_is_kept(folder, tmp_path):
     making = make_in_processes(jobs_in(folder), tmp_path, 2)
     got = [next(making)[0].key for _ in range(5)]
     making.close()
     assert set(got) <= set(open_store(tmp_path))
-    assert len(open_store(tmp_path)) <= 5 + 2 * prepare_pool.JOBS_AHEAD
+    assert len(open_store(tmp_path)) <= 5 + 2 * prepare_pool.PARTS_AHEAD
 
 
 def test_a_process_ended_from_outside_is_told_and_the_other_keeps_its_clips(folder, tmp_path):
@@ -86,7 +96,7 @@ def test_a_full_disk_in_a_process_is_told(folder, tmp_path):
 
     # Here and not in a process, which would import the real writer.
     connection, theirs = prepare_pool.multiprocessing.Pipe()
-    connection.send((0, jobs_in(folder)[0]))
+    connection.send(jobs_in(folder)[:1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare_pool, "ShardWriter", Full)
         patch.setattr(prepare_pool.signal, "signal", lambda *_: None)

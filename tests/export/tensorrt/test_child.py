@@ -51,7 +51,9 @@ def test_how_a_build_can_fail(does, told, fake, mer_edge_build, capfd):
 def start(fake, *options):
     """The command in a process of its own, while a build of its child sleeps."""
     program = (
-        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"import signal, sys; sys.path[:] = {sys.path!r}; "
+        # Where the tests run under nohup it is ignored, and a process inherits that.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from mer_edge.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, "build", str(BUNDLE), "--device", "tensorrt"]
