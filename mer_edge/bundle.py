@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     from mer_edge.golden import GoldenCase
 
 BUNDLE_SCHEMA_VERSION = 2
-GRAPHS = ("text", "audio", "visual", "fusion")
+GRAPHS = ("text", "audio", "visual_stem", "visual", "fusion")
+"""In the order they may run."""
+STEMS = {"visual": "visual_stem"}
+"""Per encoder, the graph of what comes before the text has a say, where it has one of its own."""
+MAPS = {"visual": "visual_map"}
+"""Per encoder with a stem, the tensor between the two."""
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 CONSTANTS = "constants.safetensors"

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
 from mer_edge.bundle import GraphSpec
 from mer_edge.errors import MerEdgeError
+from runtime.arrays import Array, ArrayOps
 
 DEVICES = ("cpu", "cuda")
 """What ``--device`` takes."""
@@ -26,8 +25,11 @@ class LoadedGraph(Protocol):
         """What really runs it, for example ``onnxruntime CPUExecutionProvider``."""
         ...
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """Outputs by name for inputs by name, both as the graph's specification states them.
+
+        The outputs are ``Array``s of the backend's ``arrays``; an engine with a device may return
+        before they are there.
 
         Raises:
             MerEdgeError: the engine failed, or ran on another device than asked for.
@@ -37,6 +39,11 @@ class LoadedGraph(Protocol):
 
 class Backend(Protocol):
     """One inference engine on one device."""
+
+    @property
+    def arrays(self) -> ArrayOps:
+        """What moves rows between its graphs."""
+        ...
 
     def load(self, path: Path, spec: GraphSpec) -> LoadedGraph:
         """Make ``path`` ready to run.

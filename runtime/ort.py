@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mer_edge.bundle import GraphSpec
 from mer_edge.engines import refuse_conflict
 from mer_edge.errors import MerEdgeError, MissingExtraError
+from runtime.arrays import HOST, Array, HostArrays
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 LOG_ERRORS_ONLY = 3
@@ -29,6 +30,8 @@ class OrtBackend:
         MerEdgeError: two ONNX Runtime packages are installed, or CUDA cannot be had.
         MissingExtraError: onnxruntime is not installed.
     """
+
+    arrays: HostArrays = HOST
 
     def __init__(self, device: str, threads: int | None) -> None:
         refuse_conflict()
@@ -127,10 +130,10 @@ class OrtGraph:
         """``onnxruntime`` and the provider the session itself names."""
         return f"onnxruntime {self._session.get_providers()[0]}"
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         """See ``runtime.backend.LoadedGraph``."""
         arrays = {
-            name: np.ascontiguousarray(feeds[name], dtype=dtype)
+            name: np.ascontiguousarray(HOST.to_host(feeds[name]), dtype=dtype)
             for name, dtype in self._dtypes.items()
         }
         try:

@@ -45,8 +45,8 @@ class Recognizer:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         backend = open_backend(device, threads)
         graphs = load_graphs(self.bundle, backend)
-        texts = Texts(self.bundle) if "text" in graphs else None
-        self._chain = Chain(self.bundle, graphs, texts)
+        texts = Texts(self.bundle, backend.arrays) if "text" in graphs else None
+        self.chain = Chain(self.bundle, graphs, texts, backend.arrays)
         self._detectors: dict[Path | None, FaceDetector] = {}
 
     def recognize(self, source: Clip | str | Path, text: str | None = None) -> Result:
@@ -106,7 +106,7 @@ class Recognizer:
         Raises:
             MerEdgeError: a clip is longer than the bundle takes, or its text is empty.
         """
-        size = self._chain.max_batch
+        size = self.chain.max_batch
         results: list[Result] = []
         for first in range(0, len(clips), size):
             results += self._run(list(clips[first : first + size]), None)
@@ -116,7 +116,7 @@ class Recognizer:
         """Run a batch; ``media_start`` is when the making of its clips began, if it was ours."""
         start = time.perf_counter()
         media_ms = 0.0 if media_start is None else (start - media_start) * 1e3
-        output = self._chain.run(clips)
+        output = self.chain.run(clips)
         total_ms = media_ms + (time.perf_counter() - start) * 1e3
         timings = {"media": media_ms, **output.timings_ms, "total": total_ms}
         return build_results(clips, output, self.bundle.manifest, timings)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from numpy.typing import NDArray
-
 from mer_edge.bundle import GRAPHS, Bundle, GraphSpec, ShapeRange
 from mer_edge.errors import MerEdgeError
+from runtime.arrays import Array
 from runtime.backend import Backend, LoadedGraph
 
 ADVICE = {
@@ -65,7 +64,7 @@ class RangedGraph:
         """See ``runtime.backend.LoadedGraph``."""
         return self._graph.engine
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """See ``runtime.backend.LoadedGraph``.
 
         Raises:

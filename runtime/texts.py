@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from mer_edge.bundle import Bundle, load_constants
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.text.tokenizer import TextTokenizer
+from runtime.arrays import HOST, Array, ArrayOps
 from runtime.backend import LoadedGraph
 
 
@@ -34,23 +35,30 @@ class TokenBatch:
 class EncodedText:
     """What the encoders and the fusion get to know of the text."""
 
-    vectors: NDArray[np.float32]
-    """shape = (B, d_t)"""
+    vectors: Array
+    """shape = (B, d_t), float32"""
     present: NDArray[np.bool_]
     """shape = (B,)"""
-    tokens: NDArray[np.float32] | None
-    """shape = (B, L, d_t), where the text graph gives them"""
-    token_mask: NDArray[np.bool_] | None
+    tokens: Array | None = None
+    """shape = (B, L, d_t), float32, where the text graph gives them"""
+    token_mask: NDArray[np.bool_] | None = None
     """shape = (B, L), at least one true in each row"""
+    notes: tuple[str | None, ...] = ()
+    """Per clip: that its text was cut to the encoder's limit, or None."""
 
     @classmethod
     def nothing(cls, clips: int) -> EncodedText:
         """Of a bundle without a text graph, whose other graphs ask for nothing of it."""
-        return cls(np.zeros((clips, 0), np.float32), np.zeros(clips, np.bool_), None, None)
+        absent = np.zeros(clips, np.bool_)
+        return cls(np.zeros((clips, 0), np.float32), absent, notes=(None,) * clips)
 
-    def guide(self, name: str) -> NDArray[np.generic]:
+    def guide(self, name: str) -> Array:
         """What an encoder's input ``name`` (text, tokens or token_mask) takes, one row a clip."""
-        guides = {"text": self.vectors, "tokens": self.tokens, "token_mask": self.token_mask}
+        guides: dict[str, Array | None] = {
+            "text": self.vectors,
+            "tokens": self.tokens,
+            "token_mask": self.token_mask,
+        }
         found = guides[name]
         assert found is not None  # Bundle.load refuses encoders that want what no graph gives
         return found
@@ -67,12 +75,16 @@ class TextSide(Protocol):
 class Texts:
     """Tokenizer, token limits and the vector that stands in for missing text.
 
+    Args:
+        arrays: what fetches the text graph's outputs to where they can be mixed with the stand-in.
+
     Raises:
         MerEdgeError: the bundle's tokenizer or constants cannot be read.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, arrays: ArrayOps = HOST) -> None:
         manifest = bundle.manifest
+        self._arrays = arrays
         self._tokenizer = TextTokenizer(bundle.tokenizer_path, manifest.max_tokens)
         self._absent: NDArray[np.float32] = load_constants(bundle)["absent_text"]
         self._least_tokens = manifest.shape_ranges["tokens"].minimum
@@ -105,22 +117,35 @@ class Texts:
         return TokenBatch(present, input_ids, attention_mask, clip_notes)
 
     def encode(self, batch: TokenBatch, graph: LoadedGraph) -> EncodedText:
-        """Run the text graph on the texts that are there; the others get the stand-in."""
+        """Run the text graph on the texts that are there; the others get the stand-in.
+
+        Where every clip has a text, what the graph gives stays where its engine keeps it.
+        """
+        outputs: dict[str, Array] = {}
+        if batch.present.any():
+            outputs = graph.run(
+                {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+            )
+        if batch.present.all():
+            mask = batch.attention_mask.astype(np.bool_) if self._gives_tokens else None
+            return EncodedText(
+                outputs["text"], batch.present, outputs.get("tokens"), mask, batch.notes
+            )
+        return self._with_stand_ins(batch, {k: self._arrays.to_host(v) for k, v in outputs.items()})
+
+    def _with_stand_ins(self, batch: TokenBatch, outputs: dict[str, NDArray[Any]]) -> EncodedText:
         count, length = len(batch.present), batch.input_ids.shape[1]
         vectors = np.tile(self._absent, (count, 1))
-        outputs = {}
-        if batch.present.any():
-            feeds = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-            outputs = graph.run(feeds)
+        if outputs:
             vectors[batch.present] = outputs["text"]
         if not self._gives_tokens:
-            return EncodedText(vectors, batch.present, None, None)
+            return EncodedText(vectors, batch.present, notes=batch.notes)
         # No text is one valid token: a row without any would have nothing to attend to.
         tokens = np.zeros((count, length, len(self._absent)), np.float32)
         token_mask = np.zeros((count, length), np.bool_)
         tokens[:, 0] = self._absent
         token_mask[:, 0] = True
-        if batch.present.any():
+        if outputs:
             tokens[batch.present] = outputs["tokens"]
             token_mask[batch.present] = batch.attention_mask.astype(np.bool_)
-        return EncodedText(vectors, batch.present, tokens, token_mask)
+        return EncodedText(vectors, batch.present, tokens, token_mask, batch.notes)

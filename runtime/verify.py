@@ -23,14 +23,14 @@ from mer_edge.parity.decisions import pooled_decisions
 from mer_edge.parity.limits import LIMITS, loosest
 from mer_edge.parity.report import Measured, ParityReport, describe
 from mer_edge.segments import FACE_SIZE_PX, SEGMENT_SAMPLES
+from runtime.arrays import ArrayOps
 from runtime.backend import Backend, LoadedGraph
-from runtime.chain import Chain
+from runtime.chain import FUSED, Chain
 from runtime.shapes import load_graphs
 from runtime.texts import EncodedText, Texts, TokenBatch
 
 Progress = Callable[[str, int, int], None]
 """Told ``(what, done, total)`` after each case."""
-FUSED = ("logits", "decisions", "weights")
 Logits = list[tuple[str, NDArray[Any], NDArray[Any]]]
 
 
@@ -79,7 +79,7 @@ def verify(bundle: Bundle, backend: Backend, progress: Progress | None = None) -
         MerEdgeError: the golden tensors are not what the bundle's graphs take, or the engine
             refuses a graph.
     """
-    run = _Run(bundle, load_graphs(bundle, backend))
+    run = _Run(bundle, load_graphs(bundle, backend), backend.arrays)
     for done, (name, case) in enumerate(run.cases.items(), 1):
         run.measure(name, case)
         if progress:
@@ -90,13 +90,14 @@ def verify(bundle: Bundle, backend: Backend, progress: Progress | None = None) -
 class _Run:
     """Collects what is measured."""
 
-    def __init__(self, bundle: Bundle, graphs: Mapping[str, LoadedGraph]) -> None:
+    def __init__(self, bundle: Bundle, graphs: Mapping[str, LoadedGraph], arrays: ArrayOps) -> None:
         self._bundle = bundle
         self._graphs = graphs
+        self._arrays = arrays
         self._specs = bundle.manifest.graphs
         self._precisions = {name: spec.precision for name, spec in self._specs.items()}
         _check_precisions(bundle, self._precisions)
-        self._texts = Texts(bundle) if "text" in graphs else None
+        self._texts = Texts(bundle, arrays) if "text" in graphs else None
         self.cases = load_golden_cases(bundle)
         _check_cases(bundle, self.cases)
         self._measured: list[Measured] = []
@@ -131,7 +132,8 @@ class _Run:
 
     def _alone(self, name: str, graph: str, tensors: Mapping[str, NDArray[Any]]) -> None:
         spec = self._specs[graph]
-        outputs = self._graphs[graph].run({x.name: tensors[x.name] for x in spec.inputs})
+        given = self._graphs[graph].run({x.name: tensors[x.name] for x in spec.inputs})
+        outputs = {name: self._arrays.to_host(array) for name, array in given.items()}
         self._compare(graph, name, tensors, outputs, [x.name for x in spec.outputs])
         if graph == "fusion":
             self._logits["fusion"].append((name, tensors["logits"], outputs["logits"]))
@@ -140,7 +142,7 @@ class _Run:
         texts = None
         if self._texts is not None:
             texts = GoldenTexts(self._texts, _tokens(case))
-        output = Chain(self._bundle, self._graphs, texts).run(_clips(name, case))
+        output = Chain(self._bundle, self._graphs, texts, self._arrays).run(_clips(name, case))
         expected = case.graphs["fusion"]
         actual = {key: getattr(output, key) for key in FUSED}
         self._compare("chain", name, expected, actual, FUSED)

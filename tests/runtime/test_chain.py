@@ -44,6 +44,7 @@ def load_chain(path: Path) -> tuple[Chain, dict[str, CountingGraph]]:
     graphs = {
         name: CountingGraph(backend.load(bundle.graph_path(name), bundle.manifest.graphs[name]))
         for name in GRAPHS
+        if name in bundle.manifest.graphs
     }
     return Chain(bundle, graphs, Texts(bundle)), graphs
 
