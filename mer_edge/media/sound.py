@@ -33,7 +33,7 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class _Chunk:
+class Chunk:
     start: int
     """In samples of 16 kHz since the media's time 0."""
     samples: NDArray[np.float32]
@@ -56,7 +56,7 @@ class SoundReader:
         self._count = DecodeCount()
         self._frames = decode_stream(path, scan.audio.index, self._count)
         self._chunks = _resampled(self._frames, scan.origin_s)
-        self._kept: list[_Chunk] = []
+        self._kept: list[Chunk] = []
         self._position = 0
         self._ended = False
         self._clipped = 0
@@ -111,7 +111,7 @@ class SoundReader:
         if chunk.end > wanted:
             self._kept.append(self._checked(chunk))
 
-    def _checked(self, chunk: _Chunk) -> _Chunk:
+    def _checked(self, chunk: Chunk) -> Chunk:
         bad = np.flatnonzero(~np.isfinite(chunk.samples))
         if len(bad):
             raise MerEdgeError(
@@ -120,7 +120,7 @@ class SoundReader:
                 "[-1, 1]; repair or export the recording again"
             )
         self._clipped += int(np.count_nonzero(np.abs(chunk.samples) > 1))
-        return _Chunk(chunk.start, np.clip(chunk.samples, -1, 1))
+        return Chunk(chunk.start, np.clip(chunk.samples, -1, 1))
 
     def _check_decoded(self) -> None:
         """At the stream's end: whether what was decoded is what the packets promised."""
@@ -138,14 +138,14 @@ class SoundReader:
             )
 
 
-def _resampled(frames: Iterator[Any], origin_s: float) -> Iterator[_Chunk]:
+def _resampled(frames: Iterator[Any], origin_s: float) -> Iterator[Chunk]:
     """Chunks of 16 kHz mono, each where its time stamp says.
 
     Samples are counted on from where a run of frames began, so that jitter of the time stamps
     makes no gaps; where the count and the stamps part (the stream starts late, has a hole or
     drifts), a new run begins.
     """
-    run: _Run | None = None
+    run: Run | None = None
     for frame in frames:
         stamp = None if frame.time is None else round((frame.time - origin_s) * SAMPLE_RATE_HZ)
         if run is not None and not run.continues_with(frame, stamp):
@@ -153,13 +153,13 @@ def _resampled(frames: Iterator[Any], origin_s: float) -> Iterator[_Chunk]:
             stamp = run.expected if stamp is None else stamp
             run = None
         if run is None:
-            run = _Run(frame, stamp or 0)
+            run = Run(frame, stamp or 0)
         yield from run.add(frame)
     if run is not None:
         yield from run.finish()
 
 
-class _Run:
+class Run:
     """Frames that follow each other without a gap, through one resampler."""
 
     def __init__(self, frame: Any, start: int) -> None:
@@ -184,23 +184,23 @@ class _Run:
         near = stamp is None or abs(stamp - self.expected) <= MAX_DRIFT_SAMPLES
         return near and _kind(frame) == self._kind
 
-    def add(self, frame: Any) -> Iterator[_Chunk]:
+    def add(self, frame: Any) -> Iterator[Chunk]:
         self._frames_s += frame.samples / frame.sample_rate
         frame.pts = None  # Time is kept here; a stamp that jitters must not reach the filter.
         self._graph.push(frame)
         yield from self._pull()
 
-    def finish(self) -> Iterator[_Chunk]:
+    def finish(self) -> Iterator[Chunk]:
         self._graph.push(None)
         yield from self._pull()
 
-    def _pull(self) -> Iterator[_Chunk]:
+    def _pull(self) -> Iterator[Chunk]:
         while True:
             try:
                 values = self._graph.pull().to_ndarray().reshape(-1, self._channels)
             except (av.BlockingIOError, av.EOFError):
                 return
-            chunk = _Chunk(self._end, values.mean(axis=1, dtype=np.float32))
+            chunk = Chunk(self._end, values.mean(axis=1, dtype=np.float32))
             self._end = chunk.end
             yield chunk
 
