@@ -182,7 +182,11 @@ class Run:
 
     def continues_with(self, frame: Any, stamp: int | None) -> bool:
         near = stamp is None or abs(stamp - self.expected) <= MAX_DRIFT_SAMPLES
-        return near and _kind(frame) == self._kind
+        return near and self.same_kind(frame)
+
+    def same_kind(self, frame: Any) -> bool:
+        """Whether a frame has the format, layout and rate of this run's."""
+        return _kind(frame) == self._kind
 
     def add(self, frame: Any) -> Iterator[Chunk]:
         self._frames_s += frame.samples / frame.sample_rate
