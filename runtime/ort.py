@@ -62,20 +62,34 @@ class OrtBackend:
             MerEdgeError: not an ONNX file the engine takes, other inputs or outputs than ``spec``
                 says, or the provider could not be had.
         """
+        session = self.open_session(path, spec)
+        return OrtGraph(session, path, spec, self._provider)
+
+    def open_session(
+        self, path: Path, spec: GraphSpec, provider_options: Mapping[str, str] | None = None
+    ) -> Any:
+        """A session with this backend's provider and no other, as ``load`` makes it.
+
+        Args:
+            provider_options: of the provider; None for its defaults.
+
+        Raises:
+            MerEdgeError: see ``load``.
+        """
+        chosen = {} if provider_options is None else {"provider_options": [dict(provider_options)]}
         try:
             session = self._onnxruntime.InferenceSession(
-                str(path), self._options(), providers=[self._provider]
+                str(path), self._options(), providers=[self._provider], **chosen
             )
         except Exception as error:  # the engine's exceptions have no common class of their own
             raise MerEdgeError(
                 f"{path}: onnxruntime {self._onnxruntime.__version__} cannot load it: "
-                f"{_first_line(error)}"
+                f"{first_line(error)}"
             ) from error
         session.disable_fallback()
         _check_names(session, path, spec)
-        graph = OrtGraph(session, path, spec, self._provider)
-        graph.check_provider()
-        return graph
+        check_provider(session, path, self._provider)
+        return session
 
     def _options(self) -> Any:
         options = self._onnxruntime.SessionOptions()
@@ -141,27 +155,29 @@ class OrtGraph:
         except Exception as error:  # the engine's exceptions have no common class of their own
             shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
             raise MerEdgeError(
-                f"{self._path}: onnxruntime failed on {shapes}: {_first_line(error)}"
+                f"{self._path}: onnxruntime failed on {shapes}: {first_line(error)}"
             ) from error
         if not self._checked_after_run:
-            self.check_provider()
+            check_provider(self._session, self._path, self._provider)
             self._checked_after_run = True
         return dict(zip(self._outputs, outputs, strict=True))
 
-    def check_provider(self) -> None:
-        """What was compiled in is not what works: ask the session what it has.
 
-        Raises:
-            MerEdgeError: it is not the provider that was asked for.
-        """
-        has = self._session.get_providers()
-        if has[0] != self._provider:
-            raise MerEdgeError(
-                f"{self._path}: asked for {self._provider}, the session runs on {', '.join(has)}; "
-                "run mer-edge doctor to see why, or use --device cpu"
-            )
+def check_provider(session: Any, path: Path, provider: str) -> None:
+    """What was compiled in is not what works: ask the session what it has.
+
+    Raises:
+        MerEdgeError: it is not the provider that was asked for.
+    """
+    has = session.get_providers()
+    if has[0] != provider:
+        raise MerEdgeError(
+            f"{path}: asked for {provider}, the session runs on {', '.join(has)}; "
+            "run mer-edge doctor to see why, or use --device cpu"
+        )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an engine's exception says first."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -14,7 +14,7 @@ from mer_edge import engines
 from mer_edge.bundle import Bundle
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from runtime.backend import open_backend
-from runtime.ort import OrtBackend, OrtGraph
+from runtime.ort import OrtBackend, OrtGraph, check_provider
 
 
 def test_a_graph_runs_and_names_its_engine(bundle: Bundle) -> None:
@@ -81,8 +81,9 @@ class FallenSession:
 
 def test_a_fall_to_the_cpu_during_the_first_run_is_an_error(bundle: Bundle) -> None:
     spec = replace(bundle.manifest.graphs["text"], inputs=[])
-    graph = OrtGraph(FallenSession(), Path("text.onnx"), spec, "CUDAExecutionProvider")
-    graph.check_provider()
+    session = FallenSession()
+    check_provider(session, Path("text.onnx"), "CUDAExecutionProvider")
+    graph = OrtGraph(session, Path("text.onnx"), spec, "CUDAExecutionProvider")
     with pytest.raises(MerEdgeError, match="the session runs on CPUExecutionProvider"):
         graph.run({})
 
