@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.runners import GraphRunner, Tensors
+from mer_edge.bundle import MAPS, STEMS
 from mer_edge.model.config import ModelConfig
 from mer_edge.model.mer import MerModel, ModelBatch
 
@@ -104,6 +105,9 @@ def _run_encoder(
     clip, segment = np.nonzero(mask)
     if len(clip):
         feed: Tensors = {signal: getattr(batch, signal).numpy()[clip, segment]}
-        feed |= {name: text[name][clip] for name in runner.inputs(graph) if name != signal}
+        taken, *guides = runner.inputs(graph)
+        if taken == MAPS.get(graph):
+            feed = runner.run(STEMS[graph], feed)
+        feed |= {name: text[name][clip] for name in guides}
         features[clip, segment] = runner.run(graph, feed)[graph]
     return features

@@ -1,5 +1,5 @@
-"""The graphs as modules around the untouched model, and how each is traced: four, or fewer in a
-variant that lacks a text, audio or visual encoder.
+"""The graphs as modules around the untouched model, and how each is traced: text, audio, the two
+halves of the visual encoder and fusion, as far as the variant has them.
 
 uint8 faces and raw waveforms go in: face normalisation and log-mel are part of the graphs.
 """
@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from export.graphs import GraphPlan
+from mer_edge.bundle import MAPS, STEMS
 from mer_edge.model.config import ModelConfig
 from mer_edge.model.mer import MerModel
+from mer_edge.model.resnet import VisualEncoder
 from mer_edge.model.sem import TextGuide
 from mer_edge.segments import FACE_SIZE_PX, SEGMENT_SAMPLES
 
@@ -61,6 +63,34 @@ class Encoder(nn.Module):
         return features
 
 
+class VisualStem(nn.Module):
+    """faces (S, 224, 224, 3) uint8 -> visual_map (S, C, H, W): all that needs no text."""
+
+    def __init__(self, encoder: VisualEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return self.encoder.stem(faces)
+
+
+class VisualTail(nn.Module):
+    """visual_map (S, C, H, W) and what the SEMs see of the text -> features (S, size)."""
+
+    def __init__(self, encoder: VisualEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(
+        self,
+        visual_map: Tensor,
+        text: Tensor | None = None,
+        tokens: Tensor | None = None,
+        token_mask: Tensor | None = None,
+    ) -> Tensor:
+        return self.encoder.tail(visual_map, TextGuide(text, tokens, token_mask))
+
+
 class FusionGraph(nn.Module):
     """Features, text and masks -> logits (B, M), decisions (B, 3, M), weights (B, 3).
 
@@ -93,12 +123,9 @@ def plan_graphs(model: MerModel) -> dict[str, GraphPlan]:
     if model.vggish is not None:
         waveform = torch.zeros(EXAMPLE_SEGMENTS, SEGMENT_SAMPLES)
         guide = _guide_of(config, config.audio_sem_positions)
-        plans.append(_plan_encoder("audio", model.vggish, {"waveform": waveform, **guide}))
+        plans.append(_plan_encoder("audio", Encoder(model.vggish), {"waveform": waveform, **guide}))
     if model.resnet is not None:
-        shape = (EXAMPLE_SEGMENTS, FACE_SIZE_PX, FACE_SIZE_PX, 3)
-        guide = _guide_of(config, config.visual_sem_positions)
-        faces = torch.zeros(shape, dtype=torch.uint8)
-        plans.append(_plan_encoder("visual", model.resnet, {"faces": faces, **guide}))
+        plans += _plan_visual(model.resnet, _guide_of(config, config.visual_sem_positions))
     plans.append(_plan_fusion(model))
     return {plan.name: plan for plan in plans}
 
@@ -131,12 +158,29 @@ def _guide_of(config: ModelConfig, sem_positions: tuple[int, ...]) -> dict[str, 
     return {"text": torch.zeros(EXAMPLE_SEGMENTS, size)}
 
 
-def _plan_encoder(name: str, encoder: nn.Module, example: dict[str, Tensor]) -> GraphPlan:
+def _plan_visual(encoder: VisualEncoder, guide: dict[str, Tensor]) -> list[GraphPlan]:
+    """Two graphs where text guides the encoder, so that the first need not wait for the text and
+    outlives a change of it. It is half of the work (docs/rewrites.md); of the audio encoder, where
+    it would be a seventh, there is one."""
+    shape = (EXAMPLE_SEGMENTS, FACE_SIZE_PX, FACE_SIZE_PX, 3)
+    faces = torch.zeros(shape, dtype=torch.uint8)
+    if not guide:
+        return [_plan_encoder("visual", Encoder(encoder), {"faces": faces})]
+    with torch.no_grad():
+        stem_map = encoder.eval().stem(faces)
+    name, given = STEMS["visual"], MAPS["visual"]
+    stem = GraphPlan(
+        name, VisualStem(encoder), {"faces": faces}, {"faces": {0: "segments"}}, (given,)
+    )
+    return [stem, _plan_encoder("visual", VisualTail(encoder), {given: stem_map, **guide})]
+
+
+def _plan_encoder(name: str, module: nn.Module, example: dict[str, Tensor]) -> GraphPlan:
     tokens = ("tokens", "token_mask")
     dynamic = {
         key: {0: "segments", 1: "tokens"} if key in tokens else {0: "segments"} for key in example
     }
-    return GraphPlan(name, Encoder(encoder), example, dynamic, (name,))
+    return GraphPlan(name, module, example, dynamic, (name,))
 
 
 def _plan_fusion(model: MerModel) -> GraphPlan:

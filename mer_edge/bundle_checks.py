@@ -40,10 +40,13 @@ INPUT_CHOICES: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"waveform", "text"}),
         frozenset({"waveform", "tokens", "token_mask"}),
     ),
+    "visual_stem": (frozenset({"faces"}),),
     "visual": (
         frozenset({"faces"}),
         frozenset({"faces", "text"}),
         frozenset({"faces", "tokens", "token_mask"}),
+        frozenset({"visual_map", "text"}),
+        frozenset({"visual_map", "tokens", "token_mask"}),
     ),
     "fusion": tuple(
         frozenset(subset) | {f"{name}_mask" for name in subset}
@@ -57,6 +60,7 @@ An encoder without SEMs takes no text; the fusion takes the modalities that have
 OUTPUTS: dict[str, frozenset[str]] = {
     "text": frozenset({"text"}),
     "audio": frozenset({"audio"}),
+    "visual_stem": frozenset({"visual_map"}),
     "visual": frozenset({"visual"}),
     "fusion": frozenset({"logits", "decisions", "weights"}),
 }
@@ -125,6 +129,7 @@ def _check_chain(manifest: Manifest, path: Path) -> None:
     wanted = {
         "text": "text" in fused or bool(guides & {"text", "tokens"}),
         "audio": "audio" in fused,
+        "visual_stem": "visual_map" in guides,
         "visual": "visual" in fused,
     }
     for name, needed in wanted.items():
@@ -136,6 +141,11 @@ def _check_chain(manifest: Manifest, path: Path) -> None:
         outputs = {tensor.name for tensor in manifest.graphs["text"].outputs}
         if "tokens" not in outputs:
             _refuse(path, "an encoder takes tokens but the text graph does not give them")
+    if "visual_map" in guides:
+        given = {tensor.name: tensor for tensor in manifest.graphs["visual_stem"].outputs}
+        taken = {tensor.name: tensor for tensor in manifest.graphs["visual"].inputs}
+        if given.get("visual_map") != taken["visual_map"]:
+            _refuse(path, "the visual graph takes another visual_map than the stem gives")
 
 
 def _check_labels(manifest: Manifest, path: Path) -> None:

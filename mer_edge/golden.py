@@ -2,7 +2,9 @@
 
 Keys of ``golden.safetensors`` are ``<case>.<graph>.<tensor>``, and ``<case>.clip.<modality>`` for
 which segments (of text: which clips) there are. A signal may stand as ``waveform_seed`` or
-``faces_seed``, [seed, count], from which ``mer_edge.parity.signals`` makes it.
+``faces_seed``, [seed, count], from which ``mer_edge.parity.signals`` makes it. A map between the
+two halves of an encoder is left out where it would take more space than all the rest: what the
+first half gives takes its place, see :func:`maps_from`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.bundle import GRAPHS
+from mer_edge.bundle import GRAPHS, MAPS, STEMS
 from mer_edge.errors import MerEdgeError
 from mer_edge.parity import signals
 
@@ -63,6 +65,16 @@ def golden_cases(tensors: Mapping[str, NDArray[Any]], path: Path) -> dict[str, G
             tensor, array = tensor.removesuffix(SEED), _made(key, array, path)
         case.graphs.setdefault(graph, {})[tensor] = array
     return cases
+
+
+def maps_from(given: Mapping[str, Mapping[str, NDArray[Any]]]) -> Tensors:
+    """The maps that stems have given in a case; what the file has of them comes before these.
+
+    Args:
+        given: per graph that has run its outputs.
+    """
+    maps = {MAPS[encoder]: stem for encoder, stem in STEMS.items()}
+    return {name: given[stem][name] for name, stem in maps.items() if stem in given}
 
 
 def _made(key: str, array: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.bundle import GOLDEN, GRAPHS, Bundle, load_golden_cases
+from mer_edge.bundle import GOLDEN, GRAPHS, MAPS, STEMS, Bundle, load_golden_cases
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
-from mer_edge.golden import GoldenCase
+from mer_edge.golden import GoldenCase, maps_from
 from mer_edge.parity.comparison import compare
 from mer_edge.parity.decisions import GOLDEN as GOLDEN_CLIPS
 from mer_edge.parity.decisions import pooled_decisions
@@ -107,8 +107,9 @@ class _Run:
     def measure(self, name: str, case: GoldenCase) -> None:
         """Each graph of the case alone, and its clips through the chain."""
         try:
+            given: dict[str, dict[str, NDArray[Any]]] = {}
             for graph in (graph for graph in GRAPHS if graph in case.graphs):
-                self._alone(name, graph, case.graphs[graph])
+                given[graph] = self._alone(name, graph, maps_from(given) | case.graphs[graph])
             self._chain(name, case)
         except MerEdgeError as error:  # the rest of the cases may tell more
             self._errors.append(f"{error} (golden case {name})")
@@ -130,13 +131,17 @@ class _Run:
     def _precision(self, part: str) -> str:
         return loosest(self._precisions.values()) if part == "chain" else self._precisions[part]
 
-    def _alone(self, name: str, graph: str, tensors: Mapping[str, NDArray[Any]]) -> None:
+    def _alone(
+        self, name: str, graph: str, tensors: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
         spec = self._specs[graph]
         given = self._graphs[graph].run({x.name: tensors[x.name] for x in spec.inputs})
         outputs = {name: self._arrays.to_host(array) for name, array in given.items()}
-        self._compare(graph, name, tensors, outputs, [x.name for x in spec.outputs])
+        expected = [x.name for x in spec.outputs if x.name in tensors]
+        self._compare(graph, name, tensors, outputs, expected)
         if graph == "fusion":
             self._logits["fusion"].append((name, tensors["logits"], outputs["logits"]))
+        return outputs
 
     def _chain(self, name: str, case: GoldenCase) -> None:
         texts = None
@@ -182,8 +187,9 @@ def _clips(name: str, case: GoldenCase) -> list[Clip]:
     faces = np.zeros((*shape, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
     if "audio" in case.graphs:
         waveform[masks["audio"]] = case.graphs["audio"]["waveform"]
-    if "visual" in case.graphs:
-        faces[masks["visual"]] = case.graphs["visual"]["faces"]
+    for graph in ("visual_stem", "visual"):
+        if "faces" in case.graphs.get(graph, {}):
+            faces[masks["visual"]] = case.graphs[graph]["faces"]
     return [
         Clip(
             text="golden" if case.present["text"][row] else None,
@@ -211,10 +217,19 @@ def _check_cases(bundle: Bundle, cases: Mapping[str, GoldenCase]) -> None:
     for name, case in cases.items():
         missing = [f"clip.{key}" for key in ("audio", "visual", "text") if key not in case.present]
         missing += ["fusion"] if "fusion" not in case.graphs else []
+        missing += [
+            stem
+            for encoder, stem in STEMS.items()
+            if stem in bundle.manifest.graphs and encoder in case.graphs and stem not in case.graphs
+        ]
         for graph, tensors in case.graphs.items():
             spec = bundle.manifest.graphs.get(graph)
             stated = (*spec.inputs, *spec.outputs) if spec else ()
-            missing += [f"{graph}.{x.name}" for x in stated if x.name not in tensors]
+            missing += [
+                f"{graph}.{x.name}"
+                for x in stated
+                if x.name not in tensors and x.name not in MAPS.values()
+            ]
         if missing:
             raise MerEdgeError(
                 f"{bundle.path / GOLDEN}: the case {name} has no {', '.join(missing)}; export the "

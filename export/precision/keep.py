@@ -44,12 +44,13 @@ def to_sound_int8(proto: onnx.ModelProto, feeds: Sequence[Tensors], recipe: Reci
 def mean_cosine(
     original: onnx.ModelProto, changed: onnx.ModelProto, feeds: Sequence[Tensors]
 ) -> float:
-    """Of the first outputs, row by row."""
+    """Of the first outputs, clip by clip or segment by segment."""
     name = original.graph.output[0].name
     sessions = [_session(model) for model in (original, changed)]
     cosines = []
     for feed in feeds:
-        a, b = (session.run([name], feed)[0].astype(np.float64) for session in sessions)
+        given = (session.run([name], feed)[0] for session in sessions)
+        a, b = (values.reshape(len(values), -1).astype(np.float64) for values in given)
         norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
         cosines.append(((a * b).sum(-1) / np.maximum(norms, 1e-30)).mean())
     return float(np.mean(cosines))

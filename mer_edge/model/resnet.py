@@ -70,6 +70,7 @@ class VisualEncoder(nn.Module):
                 for position in sem_positions
             }
         )
+        self._stem_stages = min(sem_positions, default=VISUAL_GROUPS)
         std = torch.tensor(IMAGENET_STD)
         self.register_buffer("pixel_scale", 1.0 / (255.0 * std), persistent=False)
         self.register_buffer("pixel_shift", -torch.tensor(IMAGENET_MEAN) / std, persistent=False)
@@ -77,8 +78,18 @@ class VisualEncoder(nn.Module):
         self.pixel_shift: Tensor
 
     def forward(self, faces: Tensor, text: TextGuide) -> Tensor:
-        feature_map = self.feature_maps(self.normalize(faces), text)[-1]
-        return widened(feature_map).mean(dim=(2, 3))
+        return self.tail(self.stem(faces), text)
+
+    def stem(self, faces: Tensor) -> Tensor:
+        """Faces -> the map that goes into the first SEM (the last stage's where there is none).
+
+        It needs no text, so that it can be had before the text is known.
+        """
+        return self._stem_maps(self.normalize(faces))[-1]
+
+    def tail(self, stem_map: Tensor, text: TextGuide) -> Tensor:
+        """What ``stem`` gives, and the text -> features (S, embedding_size)."""
+        return widened(self._tail_maps(stem_map, text)[-1]).mean(dim=(2, 3))
 
     def normalize(self, faces: Tensor) -> Tensor:
         """uint8 (S, H, W, 3) -> float (S, 3, H, W) with ImageNet's mean and deviation removed."""
@@ -97,17 +108,32 @@ class VisualEncoder(nn.Module):
 
     def feature_maps(self, pixels: Tensor, text: TextGuide) -> list[Tensor]:
         """(S, 3, H, W) -> the maps after each of the five stages, enriched where a SEM stands."""
-        feature_map = pixels
-        channels_last = self._channels_last()
-        checkpointing = self.gradient_checkpointing and self.training
-        maps = []
-        for number in range(1, VISUAL_GROUPS + 1):
-            group = self.backbone.group(number)
-            feature_map = run_group(group, feature_map, checkpointing)
-            if str(number) in self.sems:
-                feature_map = self.sems[str(number)](feature_map, text, channels_last)
-            maps.append(feature_map)
+        *before, stem_map = self._stem_maps(pixels)
+        return [*before, *self._tail_maps(stem_map, text)]
+
+    def _stem_maps(self, pixels: Tensor) -> list[Tensor]:
+        """The maps after each stage up to the first SEM, as they go into it."""
+        maps = [pixels]
+        for number in range(1, self._stem_stages + 1):
+            maps.append(self._stage(number, maps[-1]))
+        return maps[1:]
+
+    def _tail_maps(self, stem_map: Tensor, text: TextGuide) -> list[Tensor]:
+        """The maps from the first SEM on."""
+        maps = [self._enriched(self._stem_stages, stem_map, text)]
+        for number in range(self._stem_stages + 1, VISUAL_GROUPS + 1):
+            maps.append(self._enriched(number, self._stage(number, maps[-1]), text))
         return maps
+
+    def _stage(self, number: int, feature_map: Tensor) -> Tensor:
+        checkpointing = self.gradient_checkpointing and self.training
+        return run_group(self.backbone.group(number), feature_map, checkpointing)
+
+    def _enriched(self, number: int, feature_map: Tensor, text: TextGuide) -> Tensor:
+        if str(number) not in self.sems:
+            return feature_map
+        enriched: Tensor = self.sems[str(number)](feature_map, text, self._channels_last())
+        return enriched
 
 
 def _layer(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:

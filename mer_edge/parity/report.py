@@ -9,9 +9,9 @@ from mer_edge.parity.comparison import Comparison
 from mer_edge.parity.limits import LIMITS, Limits, loosest
 from mer_edge.parity.record import DecisionParity, Parity, TensorParity
 
-PARTS = ("modules", "text", "audio", "visual", "fusion", "chain")
+PARTS = ("modules", "text", "audio", "visual_stem", "visual", "fusion", "chain")
 """In the order in which a difference arises: see ``TensorParity.part``."""
-FEATURES = ("text", "tokens", "audio", "visual")
+FEATURES = ("text", "tokens", "audio", "visual_map", "visual")
 """Outputs whose magnitude nothing bounds."""
 
 
