@@ -1,0 +1,73 @@
+"""The faces of a window: found once in each picture, the person chosen over the whole window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.faces.align import align
+from mer_edge.faces.detector import detect_downscaled
+from mer_edge.faces.face import FaceDetector
+from mer_edge.faces.track import SeenFace, choose_faces
+from mer_edge.media.clip_faces import MAX_FACES_PER_FRAME
+from runtime.stream.pictures import Picture
+from runtime.stream.signals import Signal
+
+
+@dataclass(eq=False)
+class SeenFaces:
+    """Everybody in one picture."""
+
+    faces: list[SeenFace] = field(default_factory=list)
+    """The largest first."""
+    signals: list[Signal] = field(default_factory=list)
+    """Of each face, its crop."""
+    size_px: tuple[int, int] = (1, 1)
+    """Width and height of the picture."""
+
+
+class FaceChooser:
+    """Whose face: number ``choice`` of the people in the window, 1 for the main person.
+
+    The choice is made over the window's pictures alone, as it is for a clip of the same stretch;
+    another person may become the main one as the window moves on.
+    """
+
+    def __init__(self, detector: FaceDetector, choice: int = 1) -> None:
+        if choice < 1:
+            raise MerEdgeError(
+                f"found --face {choice}; expected 1 for the main person, 2 for the next one, and "
+                "so on"
+            )
+        self._detector = detector
+        self._choice = choice
+
+    def look(self, picture: Picture) -> SeenFaces:
+        """Everybody in a picture."""
+        pixels = picture.rgb()
+        found = detect_downscaled(self._detector, pixels)
+        largest = sorted(found, key=lambda face: -face.area_px)
+        seen = []
+        for face in largest[: max(MAX_FACES_PER_FRAME, self._choice)]:
+            crop = align(pixels, face.points)
+            if crop is not None:
+                seen.append(SeenFace(face, crop))
+        signals = [Signal(face.crop) for face in seen]
+        return SeenFaces(seen, signals, (pixels.shape[1], pixels.shape[0]))
+
+    def choose(self, window: Sequence[SeenFaces]) -> list[Signal | None]:
+        """The chosen person's face in each picture, None where that person is not seen."""
+        try:
+            chosen = choose_faces(
+                [seen.faces for seen in window], [seen.size_px for seen in window], self._choice
+            )
+        except MerEdgeError:  # fewer people than the choice: at another time there may be more
+            return [None] * len(window)
+        return [_signal_of(seen, face) for seen, face in zip(window, chosen, strict=True)]
+
+
+def _signal_of(seen: SeenFaces, face: SeenFace | None) -> Signal | None:
+    if face is None:
+        return None
+    return next(s for f, s in zip(seen.faces, seen.signals, strict=True) if f is face)
