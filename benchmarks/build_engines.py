@@ -31,9 +31,10 @@ from export.precision.calibration import CalibrationSet
 from export.precision.convert import convert
 from export.tensorrt.builder import BuildRequest
 from export.tensorrt.child import run_in_child
-from export.tensorrt.profiles import dimension_ranges, input_profiles
+from export.tensorrt.profiles import input_profiles
 from export.wrappers import plan_graphs
 from mer_edge.bundle import GraphSpec
+from mer_edge.engine_keys import dimension_ranges
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
 from mer_edge.model.build import build_model

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -26,6 +27,7 @@ Sink = Callable[[str, str], None]
 """Takes a severity (``error``, ``warning``, ``info``) and a message."""
 PhaseSink = Callable[[str, int, int], None]
 """Takes a phase's name, the steps done and their number."""
+MESSAGES_KEPT = 3
 SEVERITIES = {0: "error", 1: "error", 2: "warning", 3: "info"}
 """Internal errors and errors are one to whoever reads them; verbose messages are left out."""
 
@@ -70,6 +72,10 @@ class TensorRTModule(Protocol):
     def Dims(self) -> type[trt.Dims]: ...
     @property
     def MemoryPoolType(self) -> type[trt.MemoryPoolType]: ...
+    @property
+    def ExecutionContextAllocationStrategy(
+        self,
+    ) -> type[trt.ExecutionContextAllocationStrategy]: ...
     @property
     def NetworkDefinitionCreationFlag(self) -> type[trt.NetworkDefinitionCreationFlag]: ...
 
@@ -123,6 +129,23 @@ class TensorRT:
             if match:
                 found[f"{match[1]}.{match[2]}"] = member
         return found
+
+
+class Messages:
+    """The last things TensorRT has said: where it fails, they are all the reason it gives."""
+
+    def __init__(self) -> None:
+        self.errors: deque[str] = deque(maxlen=MESSAGES_KEPT)
+        self.warnings: dict[str, None] = {}
+
+    def __call__(self, severity: str, message: str) -> None:
+        if severity == "error":
+            self.errors.append(message)
+        elif severity == "warning":
+            self.warnings[message] = None
+
+    def reason(self) -> str:
+        return "; ".join(self.errors) or "it gave no reason"
 
 
 def load_tensorrt(flavour: str) -> TensorRT:

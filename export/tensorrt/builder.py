@@ -7,7 +7,6 @@ file's precision is the engine's, on TensorRT 10, 11 and RTX alike.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ from export.tensorrt import timing
 from export.tensorrt.profiles import InputProfile
 from mer_edge.engine_cache import ANY
 from mer_edge.errors import MerEdgeError
-from mer_edge.tensorrt_api import TensorRT, load_tensorrt
+from mer_edge.tensorrt_api import Messages, TensorRT, load_tensorrt
 
 if TYPE_CHECKING:
     import tensorrt as trt
 
-MESSAGES_KEPT = 3
 MB = 1 << 20
 Progress = Callable[[str, int, int], None]
 """Takes a phase's name, the steps done and their number."""
@@ -54,23 +52,6 @@ class BuildOutcome:
     layers: int
     """Of the network before the builder fused any."""
     warnings: list[str]
-
-
-class Messages:
-    """The last things TensorRT has said: where it fails, they are all the reason it gives."""
-
-    def __init__(self) -> None:
-        self.errors: deque[str] = deque(maxlen=MESSAGES_KEPT)
-        self.warnings: dict[str, None] = {}
-
-    def __call__(self, severity: str, message: str) -> None:
-        if severity == "error":
-            self.errors.append(message)
-        elif severity == "warning":
-            self.warnings[message] = None
-
-    def reason(self) -> str:
-        return "; ".join(self.errors) or "it gave no reason"
 
 
 def build(request: BuildRequest, progress: Progress) -> BuildOutcome:

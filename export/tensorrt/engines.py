@@ -11,7 +11,7 @@ from typing import Any
 
 from export.tensorrt.builder import BuildOutcome, BuildRequest
 from export.tensorrt.child import run_in_child
-from export.tensorrt.profiles import dimension_ranges, input_profiles
+from export.tensorrt.profiles import input_profiles
 from mer_edge.bundle import GRAPHS, Bundle, sha256_of
 from mer_edge.cuda_device import Gpu
 from mer_edge.engine_cache import (
@@ -29,26 +29,14 @@ from mer_edge.engine_cache import (
     new_engine,
     write_sidecar,
 )
+from mer_edge.engine_keys import TURING, Device, engine_key
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.tensorrt_api import FLAVOURS, is_installed
 
 Progress = Callable[[str, str, int, int], None]
 """Takes a graph's name, a phase's, the steps done and their number."""
-TURING = "7.5"
 VOLTA_UNTIL = (10, 5)
 """TensorRT's support matrices: 10.4 is the last release for compute capability 7.0."""
-
-
-@dataclass(frozen=True)
-class Device:
-    """What engines are built with and for."""
-
-    flavour: str
-    version: str
-    gpu: str
-    compute_capability: str
-    note: str = ""
-    """What the user should know about it."""
 
 
 @dataclass(frozen=True)
@@ -154,20 +142,6 @@ def _rtx_device(found: dict[str, Any], gpu: Gpu | None, declared: str | None) ->
 def _numbers(version: str) -> tuple[int, int]:
     major, minor = re.findall(r"\d+", version)[:2]
     return int(major), int(minor)
-
-
-def engine_key(bundle: Bundle, graph: str, device: Device) -> EngineKey:
-    """What an engine of a graph must have been made for to be used on a device."""
-    spec = bundle.manifest.graphs[graph]
-    return EngineKey(
-        graph=graph,
-        graph_sha256=spec.sha256.lower(),
-        gpu=device.gpu,
-        compute_capability=device.compute_capability,
-        flavour=device.flavour,
-        version=device.version,
-        profile=dimension_ranges(graph, spec, bundle.manifest.shape_ranges),
-    )
 
 
 def _build_one(

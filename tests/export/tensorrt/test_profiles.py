@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from export.tensorrt.profiles import InputProfile, dimension_ranges, input_profiles
+from export.tensorrt.profiles import InputProfile, input_profiles
 from mer_edge.bundle import Bundle, ShapeRange
+from mer_edge.engine_keys import dimension_ranges
 from mer_edge.errors import MerEdgeError
 from tests.export.tensorrt.conftest import BUNDLE
 
