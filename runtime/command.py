@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_OK
 from mer_edge.errors import MerEdgeError
+from runtime.stream import command as stream_command
 
 if TYPE_CHECKING:
     from mer_edge.clips import ClipOptions
@@ -23,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files",
         type=Path,
-        nargs="+",
+        nargs="*",
         metavar="FILE",
         help="a video, a sound file or a directory of frames",
     )
@@ -44,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--quiet", action="store_true", help="one line a clip, nothing else")
     output.add_argument("--out", type=Path, metavar="FILE", help="write the JSON lines here too")
     output.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, .png for one")
+    stream_command.configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: nothing can be done for any file: the options, the bundle or the device.
     """
+    if args.stream is not None:
+        return stream_command.run(args)
     _check(args)
     # The report comes first: a wrong --out or --plot is told before the work, not after.
     from runtime.report import Report
@@ -109,6 +113,9 @@ def _defect(file: Path, error: Exception) -> MerEdgeError:
 
 
 def _check(args: argparse.Namespace) -> None:
+    stream_command.check_not_stream(args)
+    if not args.files:
+        raise MerEdgeError("found no FILE and no --stream; expected a file or more, or a stream")
     for option, value in (("--text", args.text), ("--text-file", args.text_file)):
         if value is not None and len(args.files) > 1:
             raise MerEdgeError(

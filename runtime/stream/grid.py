@@ -11,8 +11,7 @@ from runtime.stream.sound import SoundTrack
 from runtime.stream.window import TAIL_SAMPLES
 
 PATIENCE_S = 1.0
-"""How far one of sound and pictures may fall behind the other before it is not waited for; it is
-again as soon as something of it comes."""
+"""How far one of sound and pictures may fall behind the other before it is not waited for."""
 
 
 class Grid:
@@ -22,10 +21,13 @@ class Grid:
 
     Args:
         expects: ``audio``, ``visual`` or both: what the source has and the bundle uses.
+        patience_s: how far one may fall behind the other before it is not waited for; it is again
+            as soon as something of it comes.
     """
 
-    def __init__(self, expects: Collection[str]) -> None:
+    def __init__(self, expects: Collection[str], patience_s: float = PATIENCE_S) -> None:
         self._expects = frozenset(expects)
+        self._patience_s = patience_s
         self._idle: set[str] = set()
         self._pictures: dict[int, Picture | None] = {}
         self._seen_until_s = float("-inf")
@@ -79,7 +81,7 @@ class Grid:
         if heard and self.picture_is_known:
             return True
         front_s = max(self.track.position / SAMPLE_RATE_HZ, self._seen_until_s)
-        if front_s < end_s + PATIENCE_S:
+        if front_s < end_s + self._patience_s:
             return False
         self._idle |= {"visual"} if heard else {"audio"}
         return True

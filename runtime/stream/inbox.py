@@ -14,7 +14,7 @@ from mer_edge.segments import SAMPLE_RATE_HZ
 from runtime.stream.counts import StreamCounts
 from runtime.stream.pictures import Picture
 
-MOST_SOUND_S = 10.0
+MOST_SOUND_S = 30.0
 """Sound that waits; of more the oldest is dropped, or the reader waits."""
 MOST_PICTURES = 2
 """Pictures that wait, one a segment; of more the oldest is dropped, or the reader waits."""
@@ -52,18 +52,30 @@ class TextItem:
 
 
 @dataclass(frozen=True)
+class GapItem:
+    """A stretch without gaps is at its end; the source may come back."""
+
+    end_s: float
+
+
+@dataclass(frozen=True)
+class BackItem:
+    """The source is back."""
+
+    at_s: float
+
+
+@dataclass(frozen=True)
 class EndItem:
-    """A stretch without gaps is at its end."""
+    """Nothing comes any more."""
 
-    end_s: float | None
-    """None: where its sound or its pictures end."""
-    restart_s: float | None = None
-    """When the source is back, in the stream's time; None: it is not coming back."""
+    end_s: float | None = None
+    """Where the last stretch ends; None after a ``GapItem``."""
     error: MerEdgeError | None = None
-    """Why it is not."""
+    """Why, where it is not the source's own end."""
 
 
-Item = SoundItem | PictureItem | SeenItem | TextItem | EndItem
+Item = SoundItem | PictureItem | SeenItem | TextItem | GapItem | BackItem | EndItem
 
 
 class Inbox:

@@ -79,14 +79,15 @@ class MiddlePicker(Generic[P]):
         self._current = _Shown(picture, start_s, frame_s, failed)
         return known
 
-    def settle(self, segment: int) -> list[tuple[int, P | None]]:
+    def settle(self, segment: int, hold_s: float = MAX_STALE_S) -> list[tuple[int, P | None]]:
         """The pictures until ``segment`` although no later frame has come, for who cannot wait.
 
-        A frame that is more than half a second beyond its own time is not shown any more.
+        Args:
+            hold_s: how far beyond its own time a frame is shown; 0 where it is the last one.
         """
         known = []
         while self._segment <= segment:
-            known.append((self._segment, self._held_at(middle_s(self._segment))))
+            known.append((self._segment, self._held_at(middle_s(self._segment), hold_s)))
             self._segment += 1
         return known
 
@@ -102,9 +103,9 @@ class MiddlePicker(Generic[P]):
         lost = failed > current.failed
         return self._held_at(time_s) if lost else current.picture
 
-    def _held_at(self, time_s: float) -> P | None:
+    def _held_at(self, time_s: float, hold_s: float = MAX_STALE_S) -> P | None:
         current = self._current
-        if current is None or time_s > current.start_s + current.frame_s + MAX_STALE_S:
+        if current is None or time_s >= current.start_s + current.frame_s + hold_s:
             return None
         return current.picture
 

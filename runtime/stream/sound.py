@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mer_edge.media.sound import Chunk, Run, Sound
 from mer_edge.segments import SAMPLE_RATE_HZ
+from runtime.stream.counts import StreamCounts
 
 
 class SoundRuns:
@@ -19,19 +20,10 @@ class SoundRuns:
     say and a new run begins; also where the sample rate, the format or the layout changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counts: StreamCounts) -> None:
+        """``counts`` is told of slips and changes."""
         self._run: Run | None = None
-        self.slips = 0
-        """How often sound was moved to where its times say, after the first run."""
-        self.slipped_s = 0.0
-        """By how much altogether; later is positive."""
-        self.changes = 0
-        """How often the sample rate, the sample format or the layout changed."""
-
-    @property
-    def expected_s(self) -> float | None:
-        """Where the next frame belongs if nothing is lost; None before the first."""
-        return None if self._run is None else self._run.expected / SAMPLE_RATE_HZ
+        self._counts = counts
 
     def add(self, frame: Any, at_s: float | None) -> list[Chunk]:
         """The samples that are ready now.
@@ -59,10 +51,10 @@ class SoundRuns:
 
     def _count(self, run: Run, frame: Any, stamp: int | None) -> None:
         if not run.same_kind(frame):
-            self.changes += 1
+            self._counts.changes += 1
         elif stamp is not None:
-            self.slips += 1
-            self.slipped_s += (stamp - run.expected) / SAMPLE_RATE_HZ
+            self._counts.slips += 1
+            self._counts.slipped_ms += (stamp - run.expected) / SAMPLE_RATE_HZ * 1e3
 
 
 class SoundTrack:

@@ -24,7 +24,7 @@ from runtime.results import build_results
 from runtime.stream.arrays import audio_frame
 from runtime.stream.counts import StreamCounts
 from runtime.stream.faces import FaceChooser
-from runtime.stream.grid import Grid
+from runtime.stream.grid import PATIENCE_S, Grid
 from runtime.stream.pictures import MiddlePicker, Picture, Pixels
 from runtime.stream.sound import SoundRuns
 from runtime.stream.texts import TextTimeline
@@ -51,6 +51,8 @@ class Stream:
         source: a name for results and messages.
         expects: which of ``audio`` and ``visual`` will be given; None for what the bundle uses.
         transcriber: gives the text from the sound; then ``text`` must be None.
+        patience_s: how far sound or pictures may fall behind the other before a decision is made
+            without them.
 
     Raises:
         MerEdgeError: the window is longer than the bundle takes, nothing that the bundle uses will
@@ -68,6 +70,7 @@ class Stream:
         source: str = "stream",
         expects: Collection[str] | None = None,
         transcriber: Transcriber | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._manifest = recognizer.bundle.manifest
         self._source = source
@@ -83,19 +86,27 @@ class Stream:
         chooser = None
         if "visual" in wanted:
             chooser = FaceChooser(_detector(yunet), face)
+        elif face != 1 or yunet is not None:
+            raise MerEdgeError(
+                f"{source}: found {'--face' if face != 1 else '--yunet'} where no faces are looked "
+                "at; expected it for a source with pictures and a bundle that uses them; leave it "
+                "out"
+            )
         ranges = self._manifest.shape_ranges
         most = ranges["segments"].maximum
         self._window = Window(recognizer.chain, window_segments, chooser, most)
-        self._grid = Grid(wanted)
+        if transcriber is not None and "audio" not in wanted:
+            wanted.append("audio")
+        self._grid = Grid(wanted, patience_s)
         self._wanted = wanted
-        self._runs = SoundRuns()
+        self.counts = StreamCounts()
+        """What happened so far."""
+        self._runs = SoundRuns(self.counts)
         self._picker: MiddlePicker[Picture] = MiddlePicker()
         self._texts = TextTimeline()
         self._transcriber = transcriber
         self._told = StreamCounts()
         self._arrived: float | None = None
-        self.counts = StreamCounts()
-        """What happened so far."""
         if text is not None:
             self.set_text(text, 0.0)
 
@@ -126,9 +137,6 @@ class Stream:
         frame = audio_frame(samples, rate_hz, layout)
         for chunk in self._runs.add(frame, at_s):
             self.add_chunk(chunk)
-        self.counts.slips = self._runs.slips
-        self.counts.slipped_ms = self._runs.slipped_s * 1e3
-        self.counts.changes = self._runs.changes
 
     def add_frame(self, rgb: NDArray[np.uint8], at_s: float) -> None:
         """A picture that is shown from ``at_s`` until the next one; kept, not copied.

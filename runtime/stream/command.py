@@ -1,0 +1,142 @@
+"""``mer-edge infer BUNDLE --stream SOURCE``: decisions while it happens."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, one_line
+from mer_edge.errors import MerEdgeError
+
+if TYPE_CHECKING:
+    from runtime.stream.report import StreamReport
+    from runtime.stream.session import Session
+
+FOREVER = "forever"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of a stream, as a group of ``mer-edge infer``'s."""
+    group = parser.add_argument_group("stream (instead of FILE)")
+    group.add_argument(
+        "--stream",
+        metavar="SOURCE",
+        help="a camera (0, /dev/video0), a URL (rtsp, udp, http, ...), - for stdin, or a file",
+    )
+    group.add_argument(
+        "--window-segments", type=int, metavar="N", help="segments of 0.96 s (default: 5)"
+    )
+    group.add_argument(
+        "--reconnect", metavar="N", help="attempts for a lost source, or forever (default: 5)"
+    )
+    group.add_argument(
+        "--realtime", action="store_true", help="let a file arrive as slowly as it was recorded"
+    )
+    group.add_argument(
+        "--stream-format",
+        metavar="NAME[:OPTION=VALUE...]",
+        help="FFmpeg's format of the source, such as s16le:sample_rate=16000:ch_layout=mono",
+    )
+
+
+def check_not_stream(args: argparse.Namespace) -> None:
+    """Refuse the options of a stream where there is none.
+
+    Raises:
+        MerEdgeError: one of them was given.
+    """
+    for option, given in (
+        ("--window-segments", args.window_segments is not None),
+        ("--reconnect", args.reconnect is not None),
+        ("--realtime", args.realtime),
+        ("--stream-format", args.stream_format is not None),
+    ):
+        if given:
+            raise MerEdgeError(
+                f"{option} was given without --stream; expected it only for a stream"
+            )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Decide until the source ends, is lost for good, or is interrupted.
+
+    Returns:
+        0 at the source's end, 2 where it broke off or was lost, 130 where interrupted.
+
+    Raises:
+        MerEdgeError: nothing can begin: the options, the bundle, the device or the source.
+    """
+    _check(args)
+    from runtime.stream.report import StreamReport
+
+    report = StreamReport(json=args.json, quiet=args.quiet, out=args.out)
+    attempts = _attempts(args.reconnect)
+    from mer_edge.clips import ClipOptions
+    from mer_edge.text.source import TextOptions
+    from runtime.stream.session import Session, SessionOptions
+    from runtime.stream.source import parse_source
+
+    options = SessionOptions(
+        clip=ClipOptions(
+            text=TextOptions(args.text, args.text_file, args.asr, args.no_text),
+            face=args.face,
+            yunet=args.yunet,
+            frame_rate_hz=args.frame_rate,
+        ),
+        window_segments=5 if args.window_segments is None else args.window_segments,
+        reconnect=attempts,
+        realtime=args.realtime,
+    )
+    source = parse_source(args.stream, args.stream_format)
+    from runtime.recognizer import Recognizer
+
+    recognizer = Recognizer(args.bundle, device=args.device, threads=args.threads)
+    report.notice = recognizer.bundle.manifest.notice
+    session = Session(recognizer, source, options)
+    code = _decide(session, report)
+    report.close(source.name, session.stream.counts, _next_command(args))
+    return code
+
+
+def _decide(session: Session, report: StreamReport) -> int:
+    try:
+        with report, session:
+            for result in session.results():
+                report.result(result, session.stream.counts)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except MerEdgeError as error:
+        print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
+        return EXIT_BAD_INPUT
+    return EXIT_OK
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.files:
+        raise MerEdgeError(
+            f"found --stream {args.stream} and {args.files[0]}; expected one of them; leave the "
+            "files out, or the stream"
+        )
+    if args.json and args.quiet:
+        raise MerEdgeError("--json and --quiet were given together; expected one of them")
+    if args.plot is not None:
+        raise MerEdgeError("--plot was given with --stream; expected it for files; leave it out")
+
+
+def _attempts(given: str | None) -> int | None:
+    if given is None:
+        return 5
+    if given == FOREVER:
+        return None
+    if not given.isdecimal():
+        raise MerEdgeError(
+            f"found --reconnect {given}; expected a number of attempts, 0 for none, or {FOREVER}"
+        )
+    return int(given)
+
+
+def _next_command(args: argparse.Namespace) -> str:
+    if args.out is None:
+        return f"mer-edge infer {args.bundle} --stream SOURCE --json --out results.jsonl"
+    return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4"

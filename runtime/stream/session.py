@@ -1,0 +1,232 @@
+"""From a source to decisions: a thread that reads it, and this one that decides."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mer_edge.clips import ClipOptions
+from mer_edge.errors import MerEdgeError
+from mer_edge.result import Result
+from mer_edge.text.source import find_text, read_text_file
+from runtime.recognizer import Recognizer
+from runtime.stream.counts import StreamCounts
+from runtime.stream.files import FileReader
+from runtime.stream.grid import PATIENCE_S
+from runtime.stream.inbox import (
+    BackItem,
+    Closed,
+    EndItem,
+    GapItem,
+    Inbox,
+    Item,
+    PictureItem,
+    SeenItem,
+    SoundItem,
+    TextItem,
+)
+from runtime.stream.live import LiveReader
+from runtime.stream.source import Source
+from runtime.stream.stream import Stream
+from runtime.stream.transcriber import Transcriber
+
+WAIT_S = 0.2
+"""How long to wait for the source before looking whether anybody interrupts."""
+RECORDING_PATIENCE_S = 10.0
+"""In a recording, sound and pictures may lie far apart; nothing is gained by not waiting."""
+CLOSE_WAIT_S = 2.0
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """How a source is read and decided on."""
+
+    clip: ClipOptions = field(default_factory=ClipOptions)
+    """Text, face and detector, as for files."""
+    window_segments: int = 5
+    reconnect: int | None = 5
+    """Attempts in a row to open a lost source again; None is for ever."""
+    realtime: bool = False
+    """Let a file arrive as slowly as it was recorded; what comes too fast is dropped."""
+
+
+class Reader(Protocol):
+    """What a session reads from."""
+
+    @property
+    def expects(self) -> set[str]: ...
+
+    def read(self, inbox: Inbox, counts: StreamCounts) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Session:
+    """Decisions on a source until it ends; a context manager.
+
+    Raises:
+        MerEdgeError: the source cannot be opened, or an option does not fit it or the bundle.
+    """
+
+    def __init__(self, recognizer: Recognizer, source: Source, options: SessionOptions) -> None:
+        self._source = source
+        manifest = recognizer.bundle.manifest
+        self._uses_text = "text" in manifest.graphs
+        _check_options(source, options, manifest.variant, self._uses_text)
+        asr_model = options.clip.text.asr_model
+        wanted = tuple(name for name in ("audio", "visual") if name in manifest.graphs)
+        self._reader, lossless = _open_reader(source, options, wanted)
+        self._transcriber = None
+        if asr_model is not None:
+            self._transcriber = Transcriber(asr_model, waits=lossless)
+        self.stream = Stream(
+            recognizer,
+            options.window_segments,
+            face=options.clip.face,
+            yunet=options.clip.yunet,
+            source=source.name,
+            expects=self._reader.expects,
+            transcriber=self._transcriber,
+            patience_s=RECORDING_PATIENCE_S if lossless else PATIENCE_S,
+        )
+        if not isinstance(self._reader, FileReader):
+            for item in _given_texts(options.clip):
+                self.stream.set_text(item.text, item.from_s)
+        self._inbox = Inbox(self.stream.counts, lossless=lossless)
+        self._thread = threading.Thread(target=self._read, daemon=True, name="source")
+
+    def __enter__(self) -> Session:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._inbox.close()
+        # A reader may be stuck in a system call, as on a pipe: it does not outlive the process.
+        self._thread.join(CLOSE_WAIT_S)
+        if self._transcriber is not None:
+            self._transcriber.close()
+
+    def results(self) -> Iterator[Result]:
+        """Each decision as soon as it is made.
+
+        Raises:
+            MerEdgeError: the source broke off, or was lost and did not come back; or the engine
+                failed. What came before stands.
+        """
+        stream = self.stream
+        while True:
+            item = self._inbox.take(0.0)
+            if item is None and stream.work_ahead():
+                continue
+            item = item or self._inbox.take(WAIT_S)
+            if item is None:
+                continue
+            if isinstance(item, GapItem):
+                yield from stream.finish(item.end_s)
+            elif isinstance(item, EndItem):
+                if item.end_s is not None:
+                    yield from stream.finish(item.end_s)
+                if item.error is not None:
+                    raise item.error
+                return
+            else:
+                self._give(item)
+                yield from stream.results()
+
+    def _give(self, item: Item) -> None:
+        stream = self.stream
+        if isinstance(item, SoundItem):
+            stream.add_chunk(item.chunk, item.arrived_s)
+        elif isinstance(item, PictureItem):
+            stream.add_picture(item.segment, item.picture)
+        elif isinstance(item, SeenItem):
+            stream.saw_pictures(item.until_s)
+        elif isinstance(item, TextItem) and self._uses_text:
+            stream.set_text(item.text, item.from_s)
+        elif isinstance(item, BackItem):
+            stream.restart(item.at_s)
+
+    def _read(self) -> None:
+        """The reader's thread: whatever happens there becomes the last item."""
+        try:
+            try:
+                self._reader.read(self._inbox, self.stream.counts)
+            except MerEdgeError as error:
+                self._inbox.put(EndItem(error=error))
+            except Closed:
+                raise
+            except Exception as error:  # a defect of ours must not leave the decisions waiting
+                self._inbox.put(EndItem(error=_defect(self._source, error)))
+        except Closed:
+            return
+        finally:
+            self._reader.close()
+
+
+def _check_options(source: Source, options: SessionOptions, variant: str, uses_text: bool) -> None:
+    """No option is taken and forgotten."""
+    text = options.clip.text
+    for option, given in (
+        ("--text", text.text),
+        ("--text-file", text.text_file),
+        ("--asr", text.asr_model),
+    ):
+        if given is not None and not uses_text:
+            raise MerEdgeError(
+                f"{option} was given, but {variant} makes no use of text; leave it out, or take a "
+                "bundle that does"
+            )
+    if options.clip.frame_rate_hz is not None and not Path(source.target).is_dir():
+        raise MerEdgeError(
+            f"{source.name}: --frame-rate was given for what has a frame rate of its own; expected "
+            "it for a directory of frames only; leave it out"
+        )
+
+
+def _open_reader(
+    source: Source, options: SessionOptions, wanted: tuple[str, ...]
+) -> tuple[Reader, bool]:
+    """The reader, and whether it waits for us instead of dropping."""
+    hears = options.clip.text.asr_model is not None and "audio" not in wanted
+    if source.kind == "file" and not options.realtime and source.format is None:
+        return FileReader(Path(source.target), options.clip, wanted, hears), True
+    if options.realtime and source.kind != "file":
+        raise MerEdgeError(
+            f"{source.name}: --realtime was given for what is not a file; expected a recording to "
+            "slow down; leave it out"
+        )
+    if Path(source.target).is_dir():
+        raise MerEdgeError(
+            f"{source.name}: found a directory of frames with --realtime or --stream-format; "
+            "expected a file; leave the option out"
+        )
+    needs = (*wanted, "audio") if hears else wanted
+    reader = LiveReader(source, needs, attempts=options.reconnect, paced=options.realtime)
+    waits = source.kind == "pipe" or (reader.is_recording and not options.realtime)
+    return reader, waits
+
+
+def _given_texts(options: ClipOptions) -> list[TextItem]:
+    """What the user says of a source that has no text beside it."""
+    if options.text.text_file is not None:
+        found = read_text_file(options.text.text_file)
+    elif options.text.text is not None:
+        found = find_text(Path("-"), options.text, None)
+    else:
+        return []
+    if found.utterances is None:
+        return [TextItem(found.text, 0.0)]
+    items = []
+    for said in found.utterances:
+        items += [TextItem(said.text, said.start_s), TextItem(None, said.end_s)]
+    return items
+
+
+def _defect(source: Source, error: Exception) -> MerEdgeError:
+    return MerEdgeError(
+        f"{source.name}: {type(error).__name__}: {error}; this is a defect of mer-edge; please "
+        "report it"
+    )
