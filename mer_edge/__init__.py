@@ -18,9 +18,19 @@ _HOMES = {
     "Result": "mer_edge.result",
     "load_clips": "mer_edge.clips",
     "Recognizer": "runtime.recognizer",
+    "Stream": "runtime.stream",
 }
 
-__all__ = ["Bundle", "Clip", "MerEdgeError", "Recognizer", "Result", "__version__", "load_clips"]
+__all__ = [
+    "Bundle",
+    "Clip",
+    "MerEdgeError",
+    "Recognizer",
+    "Result",
+    "Stream",
+    "__version__",
+    "load_clips",
+]
 
 
 def __getattr__(name: str) -> Any:
