@@ -104,13 +104,19 @@ class DeviceGraph:
         while len(self._slots) >= KEPT_SLOTS:
             self._pool.stream.synchronize()
             self._slots.popitem(last=False)
-        try:
-            slot = self._new_slot(sizes)
-        except OutOfDeviceMemoryError:
+        slot = self._try_new_slot(sizes)
+        if slot is None:
             self._give_back()
             slot = self._new_slot(sizes)
         self._slots[key] = slot
         return slot
+
+    def _try_new_slot(self, sizes: Sizes) -> Slot | None:
+        """None without memory. The error is gone by then, and with it what its frames hold."""
+        try:
+            return self._new_slot(sizes)
+        except OutOfDeviceMemoryError:
+            return None
 
     def _new_slot(self, sizes: Sizes) -> Slot:
         return Slot(self._name, self._spec, self._engine, self._pool, sizes)
