@@ -26,12 +26,16 @@ from export.precision.embeddings import quantize_embeddings
 from export.precision.front_end import front_end
 from export.precision.half import to_fp16
 from export.precision.outliers import KEPT_SUFFIX, constant_products, split_outliers
+from export.precision.pixels import bytes_that_stay, with_faces_as_bytes
 from export.precision.recipe import Recipe
 from export.precision.tidy import tidied
 from export.runners import Tensors
 
 OPERATORS = ("Conv", "Gemm", "MatMul")
 """What is done in eight bits; all else is cheap, or precise for a reason."""
+BETWEEN = ("Relu", "MaxPool")
+"""What the CPU does on bytes on the way from one of them to the next. A rectifier costs nothing
+then: it is the lower end of what the bytes before it can say. TensorRT fuses by itself."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,9 @@ def to_int8(
     excluded |= _without_weight(split)
     if recipe == "cpu" and _is_text(proto):
         quantized = _dynamic(split, excluded)
+    elif recipe == "cpu":
+        quantized = _static(with_faces_as_bytes(split), feeds, excluded, recipe)
+        bytes_that_stay(quantized)
     else:
         quantized = _static(split, feeds, excluded, recipe)
     quantized = tidied(quantize_embeddings(quantized, recipe))
@@ -111,8 +118,9 @@ def _static(
     proto: onnx.ModelProto, feeds: Sequence[Tensors], excluded: frozenset[str], recipe: Recipe
 ) -> onnx.ModelProto:
     symmetric = recipe == "tensorrt"
+    operators = list(OPERATORS) if symmetric else [*OPERATORS, *BETWEEN]
     with _quiet():
-        ranges = activation_ranges(proto, feeds, [*OPERATORS, "Relu"])
+        ranges = activation_ranges(proto, feeds, [*OPERATORS, *BETWEEN])
         quantizer = QDQQuantizer(
             _copy(proto),
             per_channel=True,
@@ -122,7 +130,7 @@ def _static(
             tensors_range=ranges,
             nodes_to_quantize=None,
             nodes_to_exclude=sorted(excluded),
-            op_types_to_quantize=list(OPERATORS),
+            op_types_to_quantize=operators,
             extra_options={
                 "ActivationSymmetric": symmetric,
                 "WeightSymmetric": True,

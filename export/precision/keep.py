@@ -68,14 +68,22 @@ def worst_layers(
     ]
     given = {name for node in quantized.proto.graph.node for name in node.output}
     inputs = {value.name for value in original.graph.input}
-    wanted = {n for node in layers for n in (node.input[0], node.output[0])} & given - inputs
+    gives = {node.name: _output_in(given, node, original) for node in layers}
+    wanted = {n for node in layers for n in (node.input[0], gives[node.name])} & given - inputs
     errors = _relative_errors(original, quantized.proto, sorted(wanted), feeds)
     growth = {
-        node.name: errors[node.output[0]] - errors.get(node.input[0], 0.0)
+        node.name: errors[gives[node.name]] - errors.get(node.input[0], 0.0)
         for node in layers
-        if node.output[0] in errors
+        if gives[node.name] in errors
     }
     return sorted(growth, key=lambda name: -growth[name])
+
+
+def _output_in(given: set[str], layer: onnx.NodeProto, original: onnx.ModelProto) -> str:
+    """The layer's output; behind its rectifier where that has become part of it."""
+    output = layer.output[0]
+    behind = [n.output[0] for n in original.graph.node if n.op_type == "Relu" and output in n.input]
+    return behind[0] if output not in given and behind else output
 
 
 def _relative_errors(

@@ -71,9 +71,9 @@ class VisualEncoder(nn.Module):
             }
         )
         self._stem_stages = min(sem_positions, default=VISUAL_GROUPS)
-        std = torch.tensor(IMAGENET_STD)
+        mean, std = (torch.tensor(x).reshape(3, 1, 1) for x in (IMAGENET_MEAN, IMAGENET_STD))
         self.register_buffer("pixel_scale", 1.0 / (255.0 * std), persistent=False)
-        self.register_buffer("pixel_shift", -torch.tensor(IMAGENET_MEAN) / std, persistent=False)
+        self.register_buffer("pixel_shift", -mean / std, persistent=False)
         self.pixel_scale: Tensor
         self.pixel_shift: Tensor
 
@@ -93,9 +93,11 @@ class VisualEncoder(nn.Module):
 
     def normalize(self, faces: Tensor) -> Tensor:
         """uint8 (S, H, W, 3) -> float (S, 3, H, W) with ImageNet's mean and deviation removed."""
-        pixels = faces.to(self.pixel_scale.dtype) * self.pixel_scale + self.pixel_shift
-        pixels = pixels.permute(0, 3, 1, 2)
-        return pixels if self._channels_last() else pixels.contiguous()
+        # The arithmetic comes after the change of the layout: with three values in a row in memory,
+        # as the bytes have them, engines do it one by one.
+        pixels = faces.to(self.pixel_scale.dtype).permute(0, 3, 1, 2)
+        pixels = pixels if self._channels_last() else pixels.contiguous()
+        return pixels * self.pixel_scale + self.pixel_shift
 
     def _channels_last(self) -> bool:
         """Whether maps lie with their channels last in memory: in training, where it is faster.
