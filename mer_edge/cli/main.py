@@ -41,6 +41,7 @@ COMMANDS = {
         "runtime.verify_command", "check that a bundle computes here what it was exported to"
     ),
     "infer": Command("runtime.command", "recognise emotions in files with a bundle"),
+    "bench": Command("runtime.bench.command", "what a bundle costs here, and what others cost"),
     "doctor": Command("mer_edge.cli.doctor", "what this machine has and what is missing for what"),
 }
 
