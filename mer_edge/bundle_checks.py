@@ -15,6 +15,8 @@ from mer_edge.bundle import (
     GOLDEN,
     GRAPHS,
     MANIFEST,
+    MAPS,
+    STEMS,
     TOKENIZER,
     Manifest,
     Preprocessing,
@@ -129,9 +131,9 @@ def _check_chain(manifest: Manifest, path: Path) -> None:
     wanted = {
         "text": "text" in fused or bool(guides & {"text", "tokens"}),
         "audio": "audio" in fused,
-        "visual_stem": "visual_map" in guides,
         "visual": "visual" in fused,
     }
+    wanted |= {stem: MAPS[name] in _names(manifest, name) for name, stem in STEMS.items()}
     for name, needed in wanted.items():
         if needed and name not in manifest.graphs:
             _refuse(path, f"no graph {name!r}, which another graph takes the output of")
@@ -141,11 +143,19 @@ def _check_chain(manifest: Manifest, path: Path) -> None:
         outputs = {tensor.name for tensor in manifest.graphs["text"].outputs}
         if "tokens" not in outputs:
             _refuse(path, "an encoder takes tokens but the text graph does not give them")
-    if "visual_map" in guides:
-        given = {tensor.name: tensor for tensor in manifest.graphs["visual_stem"].outputs}
-        taken = {tensor.name: tensor for tensor in manifest.graphs["visual"].inputs}
-        if given.get("visual_map") != taken["visual_map"]:
-            _refuse(path, "the visual graph takes another visual_map than the stem gives")
+    for encoder, stem in STEMS.items():
+        if stem in manifest.graphs:
+            _check_map(manifest, encoder, path)
+
+
+def _check_map(manifest: Manifest, encoder: str, path: Path) -> None:
+    """An encoder takes from its stem what that gives."""
+    stem, name = STEMS[encoder], MAPS[encoder]
+    given = [tensor for tensor in manifest.graphs[stem].outputs if tensor.name == name]
+    taken = [tensor for tensor in manifest.graphs[encoder].inputs if tensor.name == name]
+    if given and taken != given:
+        wants, gives = (", ".join(f"{x.dtype} {x.shape}" for x in side) for side in (taken, given))
+        _refuse(path, f"the {encoder} graph takes {name} {wants}; the {stem} graph gives {gives}")
 
 
 def _check_labels(manifest: Manifest, path: Path) -> None:

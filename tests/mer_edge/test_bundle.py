@@ -32,7 +32,7 @@ from tests.runtime.bundles import ABSENT_TEXT, LABELS, NOTICE, make_bundle
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "pristine")
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "pristine", stem=True)
 
 
 @pytest.fixture
@@ -167,9 +167,38 @@ CONTRADICTIONS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (tensor_change("fusion", "outputs", 0, name="scores"), "the fusion graph gives no logits"),
     (tensor_change("fusion", "outputs", 0, shape=["batch", 3]), "fusion.logits ends in 3 values"),
     (tensor_change("text", "outputs", 0, shape=["batch", 768]), "text.text ends in 768 values"),
-    (tensor_change("visual", "inputs", 0, dtype="float64"), "visual.faces is of type 'float64'"),
+    (
+        tensor_change("visual_stem", "inputs", 0, dtype="float64"),
+        "visual_stem.faces is of type 'float64'",
+    ),
     (tensor_change("visual", "outputs", 0, shape=[0, 2]), r"visual.visual has the shape \[0, 2\]"),
     (lambda m: m["files"].pop(GOLDEN), "files does not list golden.safetensors"),
+    (lambda m: m["graphs"].pop("visual_stem"), "no graph 'visual_stem', which another graph takes"),
+    (
+        tensor_change("visual", "inputs", 0, name="faces"),
+        "the visual_stem graph gives what no other graph takes",
+    ),
+    (
+        tensor_change("audio", "inputs", 0, name="visual_map"),
+        "the audio graph takes text, visual_map; expected",
+    ),
+    (
+        tensor_change("visual", "inputs", 0, shape=["segments", 112]),
+        r"the visual graph takes visual_map float32 \['segments', 112\]; the visual_stem graph "
+        r"gives float32 \['segments', 224\]; export",
+    ),
+    (
+        tensor_change("visual_stem", "outputs", 0, dtype="float16"),
+        r"the visual graph takes visual_map float32 .* the visual_stem graph gives float16",
+    ),
+    (
+        tensor_change("visual_stem", "outputs", 0, name="map"),
+        "the visual_stem graph gives no visual_map",
+    ),
+    (
+        lambda m: m["graphs"]["visual"]["inputs"].pop(),
+        r"the visual graph takes visual_map; expected .* or text, visual_map",
+    ),
 ]
 
 
@@ -182,17 +211,24 @@ def drop_modality(manifest: dict[str, Any], name: str) -> None:
 
 def without_visual(manifest: dict[str, Any], visual_size: int = 0) -> None:
     drop_modality(manifest, "visual")
-    del manifest["graphs"]["visual"]
+    del manifest["graphs"]["visual"], manifest["graphs"]["visual_stem"]
     manifest["visual_size"] = visual_size
 
 
 def test_a_bundle_need_not_have_every_graph(bundle_path: Path) -> None:
     assert Bundle.load(bundle_path).manifest.modalities == ("audio", "visual", "text")
     rewrite(bundle_path, without_visual)
-    (bundle_path / "visual.onnx").unlink()
+    for name in ("visual", "visual_stem"):
+        (bundle_path / f"{name}.onnx").unlink()
     manifest = Bundle.load(bundle_path).manifest
     assert manifest.modalities == ("audio", "text")
-    assert "visual" not in manifest.graphs
+    assert set(manifest.graphs) == {"text", "audio", "fusion"}
+
+
+def test_a_visual_graph_need_not_have_a_stem(tmp_path: Path) -> None:
+    manifest = Bundle.load(make_bundle(tmp_path / "bundle")).manifest
+    assert set(manifest.graphs) == {"text", "audio", "visual", "fusion"}
+    assert manifest.modalities == ("audio", "visual", "text")
 
 
 def test_text_may_guide_without_a_decision(bundle_path: Path) -> None:
