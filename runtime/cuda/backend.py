@@ -108,6 +108,10 @@ def open_cuda_backend(
         return ort_backend(
             bundle, OrtPlace(ort, load_cuda(device, "gpu"), device, bool(cuda_graphs))
         )
+    if threads is not None:
+        raise MerEdgeError(
+            f"--threads {threads}: {device} runs nothing on CPU threads; leave the option out"
+        )
     api = load_tensorrt(device)
     cuda = load_cuda(device, device)
     return tensorrt_backend(

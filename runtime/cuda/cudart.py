@@ -20,7 +20,7 @@ DRIVER_TOO_OLD = 35
 class CudaError(MerEdgeError):
     """A call of the CUDA runtime failed; ``name`` is CUDA's own of the error."""
 
-    def __init__(self, call: str, name: str, told: str, advice: str = BROKEN) -> None:
+    def __init__(self, call: str, name: str, told: str, advice: str) -> None:
         super().__init__(f"{call}: {name} ({told}){advice}")
         self.name = name
 
@@ -90,9 +90,12 @@ class Cuda:
     def _call(self, name: str, *arguments: Any) -> Any:
         code, *results = getattr(self._api, name)(*arguments)
         if code:
-            self._forget_error()
-            raise CudaError(name, *self._explain(code))
+            raise self._error(name, code, BROKEN)
         return results[0] if len(results) == 1 else tuple(results)
+
+    def _error(self, call: str, code: Any, advice: str) -> CudaError:
+        self._forget_error()
+        return CudaError(call, *self._explain(code), advice)
 
     def _forget_error(self) -> None:
         """The runtime remembers a failed call; engines that ask it would take it for theirs."""
@@ -112,25 +115,28 @@ class Cuda:
         Raises:
             OutOfDeviceMemoryError: there is not enough; nothing else has changed.
         """
-        return self._allocate("cudaMalloc", size_bytes, what)
+        code, *address = self._api.cudaMalloc(size_bytes)
+        if code == self._api.cudaError_t.cudaErrorMemoryAllocation:
+            self._forget_error()
+            name, _ = self._explain(code)
+            raise OutOfDeviceMemoryError(size_bytes, what, name, *self.memory_info())
+        if code:
+            raise self._error("cudaMalloc", code, BROKEN)
+        return int(address[0])
 
     def malloc_host(self, size_bytes: int, what: str) -> int:
         """Page-locked memory of the host, which the GPU copies without the CPU; its address.
 
         Raises:
-            OutOfDeviceMemoryError: there is not enough.
+            CudaError: there is not enough.
         """
-        return self._allocate("cudaMallocHost", size_bytes, what)
-
-    def _allocate(self, name: str, size_bytes: int, what: str) -> int:
-        code, *address = getattr(self._api, name)(size_bytes)
-        if code == self._api.cudaError_t.cudaErrorMemoryAllocation:
-            self._forget_error()
-            told, _ = self._explain(code)
-            raise OutOfDeviceMemoryError(size_bytes, what, told, *self.memory_info())
+        code, *address = self._api.cudaMallocHost(size_bytes)
         if code:
-            self._forget_error()
-            raise CudaError(name, *self._explain(code))
+            advice = (
+                f": {what} needs {size_bytes / MB:.1f} MB of the host's memory that is never "
+                "swapped; close other programs, or run fewer clips at once"
+            )
+            raise self._error("cudaMallocHost", code, advice)
         return int(address[0])
 
     def free(self, address: int) -> None:

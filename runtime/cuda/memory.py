@@ -123,7 +123,7 @@ class HostBuffer:
         array: its values.
 
     Raises:
-        OutOfDeviceMemoryError: there is not enough.
+        CudaError: there is not enough.
     """
 
     def __init__(self, cuda: Cuda, shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None:
