@@ -93,6 +93,7 @@ class Chain:
         self._inputs = {
             name: [tensor.name for tensor in spec.inputs] for name, spec in manifest.graphs.items()
         }
+        self._stems = {name: stem for name, stem in STEMS.items() if stem in graphs}
         self._sizes = {"audio": manifest.audio_size, "visual": manifest.visual_size}
         ranges = manifest.shape_ranges
         # A bundle of the text alone has no segments; a clip may then be as long as it likes.
@@ -152,8 +153,8 @@ class Chain:
             Parts for ``encode_segments``, of any make; together S rows.
         """
         parts = [signals[rows] for rows in self._parts(len(signals))]
-        stem = STEMS.get(encoder)
-        if stem is None or stem not in self._graphs:
+        stem = self._stems.get(encoder)
+        if stem is None:
             return list(parts)
         given = MAPS[encoder]
         return [self._graphs[stem].run({SIGNALS[encoder]: part})[given] for part in parts]
@@ -170,13 +171,14 @@ class Chain:
         Returns:
             Parts, together (S, size) float32.
         """
+        taken = MAPS[encoder] if encoder in self._stems else SIGNALS[encoder]
+        guides = [name for name in self._inputs[encoder] if name != taken]
         features = []
         start = 0
         for part in prepared:
             rows = clip_of[start : start + part.shape[0]]
             start += part.shape[0]
-            signal, *guides = self._inputs[encoder]
-            feeds = {signal: part}
+            feeds = {taken: part}
             feeds |= {name: self._arrays.take(text.guide(name), rows) for name in guides}
             features.append(self._graphs[encoder].run(feeds)[encoder])
         return features
@@ -226,7 +228,8 @@ class Chain:
 
     def _engines(self, masks: Mapping[str, NDArray[np.bool_]], text: EncodedText) -> str:
         ran = ["fusion"] + ["text"] * bool(text.present.any())
-        ran += [name for name, mask in masks.items() if mask.any()]
+        encoders = [name for name, mask in masks.items() if mask.any()]
+        ran += [*encoders, *(self._stems[name] for name in encoders if name in self._stems)]
         return " + ".join(dict.fromkeys(self._graphs[name].engine for name in ran))
 
     def _parts(self, segments: int) -> list[slice]:

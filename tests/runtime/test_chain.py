@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mer_edge.bundle import GRAPHS, Bundle
+from mer_edge.bundle import GRAPHS, MANIFEST, Bundle
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from runtime.backend import LoadedGraph, open_backend
@@ -28,10 +29,11 @@ class CountingGraph:
     def __init__(self, graph: LoadedGraph) -> None:
         self._graph = graph
         self.fed: list[dict[str, tuple[int, ...]]] = []
+        self.engine_name = graph.engine
 
     @property
     def engine(self) -> str:
-        return self._graph.engine
+        return self.engine_name
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         self.fed.append({name: array.shape for name, array in feeds.items()})
@@ -132,6 +134,71 @@ def test_long_clips_run_in_pieces(
     assert [fed["faces"][0] for fed in graphs["visual"].fed] == [4, 2]
     for row, clip in enumerate(clips):
         close(output.logits[row], expected_logits(clip))
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_what_the_stem_gives_outlives_a_change_of_the_text(tmp_path: Path, tokens: bool) -> None:
+    chain, graphs = load_chain(make_bundle(tmp_path / "bundle", stem=True, tokens=tokens))
+    texts = ("good day", "bad")
+    clips = [make_clip(text, [0.25, None, 0.75], [51, 102, None]) for text in texts]
+    whole = [chain.run([clip]) for clip in clips]
+    assert len(graphs["visual_stem"].fed) == len(graphs["visual"].fed) == 2
+    masks = {"audio": clips[0].audio_present[None], "visual": clips[0].face_present[None]}
+    signals = {"audio": clips[0].waveform, "visual": clips[0].faces}
+    prepared = {name: chain.prepare_segments(name, signals[name][masks[name][0]]) for name in masks}
+    for clip, expected in zip(clips, whole, strict=True):
+        text = chain.encode_texts([clip])
+        features = {
+            name: chain.place(
+                name, chain.encode_segments(name, prepared[name], text, np.zeros(2, int)), mask
+            )
+            for name, mask in masks.items()
+        }
+        output = chain.fuse(features, masks, text)
+        for name in ("logits", "decisions", "weights"):
+            np.testing.assert_array_equal(getattr(output, name), getattr(expected, name))
+    assert graphs["visual_stem"].fed == [{"faces": (2, 224, 224, 3)}] * 3  # one for both texts
+    assert len(graphs["visual"].fed) == 4
+    assert whole[0].decisions[0, 1, 0] == pytest.approx(0.3)
+
+
+def test_a_graph_in_two_gives_what_it_gives_as_one(tmp_path: Path) -> None:
+    one, _ = load_chain(make_bundle(tmp_path / "one"))
+    two, graphs = load_chain(make_bundle(tmp_path / "two", stem=True))
+    clips = [
+        make_clip("day", [0.1, None, 0.4], [51, 52, 53]),
+        make_clip(None, [0.2] * 4, [None, 7, 8, None]),
+    ]
+    np.testing.assert_array_equal(two.run(clips).logits, one.run(clips).logits)
+    assert [fed["faces"][0] for fed in graphs["visual_stem"].fed] == [4, 1]  # 4 segments a run
+    assert [fed["visual_map"] for fed in graphs["visual"].fed] == [(4, 224), (1, 224)]
+
+
+def test_without_a_face_neither_half_runs(tmp_path: Path) -> None:
+    chain, graphs = load_chain(make_bundle(tmp_path / "bundle", stem=True))
+    clip = make_clip("day", [0.1], [None])
+    close(chain.run([clip]).logits[0], expected_logits(clip))
+    assert graphs["visual_stem"].fed == graphs["visual"].fed == []
+
+
+def test_the_stems_engine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, graphs = load_chain(make_bundle(tmp_path / "bundle", stem=True))
+    monkeypatch.setattr(graphs["visual_stem"], "engine_name", "another engine")
+    told = "onnxruntime CPUExecutionProvider"
+    assert chain.run([make_clip("day", [0.1], [None])]).engine == told
+    assert chain.run([make_clip("day", [0.1], [51])]).engine == f"{told} + another engine"
+
+
+@pytest.mark.parametrize("stem", [False, True])
+def test_inputs_may_be_in_any_order(tmp_path: Path, stem: bool) -> None:
+    path = make_bundle(tmp_path / "bundle", stem=stem)
+    clip = make_clip()
+    manifest = json.loads((path / MANIFEST).read_text())
+    for spec in manifest["graphs"].values():
+        spec["inputs"].reverse()
+    (path / MANIFEST).write_text(json.dumps(manifest))
+    chain, _ = load_chain(path)
+    close(chain.run([clip]).logits[0], expected_logits(clip))
 
 
 def test_a_clip_that_is_too_long(
