@@ -49,6 +49,8 @@ def with_faces_as_bytes(proto: onnx.ModelProto) -> onnx.ModelProto:
             node.input[0] = FLOATS
     del graph.node[:], graph.value_info[:]
     graph.node.extend([*_white_added(), *kept])
+    for node in (factor, summand):
+        graph.initializer.remove(next(tensors[name] for name in node.input if name in tensors))
     return result
 
 
