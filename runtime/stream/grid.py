@@ -46,6 +46,11 @@ class Grid:
             self._pictures[segment] = picture
         self._idle.discard("visual")
 
+    def settle_picture(self, segment: int, picture: Picture | None) -> None:
+        """As ``add_picture``, where no frame has come to tell it: who is idle stays so."""
+        if segment >= self.next:
+            self._pictures[segment] = picture
+
     def saw_pictures(self, until_s: float) -> None:
         """Frames have come until ``until_s``."""
         self._seen_until_s = until_s

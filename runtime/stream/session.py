@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from mer_edge.bundle import Manifest
 from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError
+from mer_edge.faces.face import FaceDetector
 from mer_edge.result import Result
 from mer_edge.text.source import find_text, read_text_file
 from runtime.recognizer import Recognizer
@@ -75,7 +77,7 @@ class Session:
         self._source = source
         manifest = recognizer.bundle.manifest
         self._uses_text = "text" in manifest.graphs
-        _check_options(source, options, manifest.variant, self._uses_text)
+        _check_options(source, options, manifest)
         asr_model = options.clip.text.asr_model
         wanted = tuple(name for name in ("audio", "visual") if name in manifest.graphs)
         self._reader, lossless = _open_reader(source, options, wanted)
@@ -86,7 +88,7 @@ class Session:
             recognizer,
             options.window_segments,
             face=options.clip.face,
-            yunet=options.clip.yunet,
+            detector=_detector(options.clip.yunet),
             source=source.name,
             expects=self._reader.expects,
             transcriber=self._transcriber,
@@ -166,19 +168,24 @@ class Session:
             self._reader.close()
 
 
-def _check_options(source: Source, options: SessionOptions, variant: str, uses_text: bool) -> None:
+def _check_options(source: Source, options: SessionOptions, manifest: Manifest) -> None:
     """No option is taken and forgotten."""
-    text = options.clip.text
+    text, variant = options.clip.text, manifest.variant
     for option, given in (
         ("--text", text.text),
         ("--text-file", text.text_file),
         ("--asr", text.asr_model),
     ):
-        if given is not None and not uses_text:
+        if given is not None and "text" not in manifest.graphs:
             raise MerEdgeError(
                 f"{option} was given, but {variant} makes no use of text; leave it out, or take a "
                 "bundle that does"
             )
+    if options.clip.yunet is not None and "visual" not in manifest.graphs:
+        raise MerEdgeError(
+            f"--yunet was given, but {variant} looks at no faces; leave it out, or take a bundle "
+            "that does"
+        )
     if options.clip.frame_rate_hz is not None and not Path(source.target).is_dir():
         raise MerEdgeError(
             f"{source.name}: --frame-rate was given for what has a frame rate of its own; expected "
@@ -207,6 +214,14 @@ def _open_reader(
     reader = LiveReader(source, needs, attempts=options.reconnect, paced=options.realtime)
     waits = source.kind == "pipe" or (reader.is_recording and not options.realtime)
     return reader, waits
+
+
+def _detector(yunet: Path | None) -> FaceDetector | None:
+    if yunet is None:
+        return None
+    from mer_edge.faces.detector import open_detector
+
+    return open_detector(yunet)
 
 
 def _given_texts(options: ClipOptions) -> list[TextItem]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
-from mer_edge.faces.face import rgb_frame
+from mer_edge.faces.face import FaceDetector, rgb_frame
 from mer_edge.media.segmenting import covered_segments
 from mer_edge.media.sound import Chunk
 from mer_edge.result import Result
@@ -47,7 +46,7 @@ class Stream:
         window_segments: N, at most what the bundle takes of a clip.
         text: what is said from the beginning on.
         face: whose face, 1 for the main person of the window.
-        yunet: a YuNet model file to detect faces with; None uses MTCNN.
+        detector: finds the faces; None makes the default one.
         source: a name for results and messages.
         expects: which of ``audio`` and ``visual`` will be given; None for what the bundle uses.
         transcriber: gives the text from the sound; then ``text`` must be None.
@@ -66,7 +65,7 @@ class Stream:
         *,
         text: str | None = None,
         face: int = 1,
-        yunet: Path | None = None,
+        detector: FaceDetector | None = None,
         source: str = "stream",
         expects: Collection[str] | None = None,
         transcriber: Transcriber | None = None,
@@ -85,12 +84,11 @@ class Stream:
             )
         chooser = None
         if "visual" in wanted:
-            chooser = FaceChooser(_detector(yunet), face)
-        elif face != 1 or yunet is not None:
+            chooser = FaceChooser(detector or LazyDetector(), face)
+        elif face != 1:
             raise MerEdgeError(
-                f"{source}: found {'--face' if face != 1 else '--yunet'} where no faces are looked "
-                "at; expected it for a source with pictures and a bundle that uses them; leave it "
-                "out"
+                f"{source}: found --face {face} where no faces are looked at; expected it for a "
+                "source with pictures and a bundle that uses them; leave it out"
             )
         ranges = self._manifest.shape_ranges
         most = ranges["segments"].maximum
@@ -266,7 +264,7 @@ class Stream:
         """Of the coming segment: what is known, or the frame that still stands."""
         if not self._grid.picture_is_known:
             for segment, picture in self._picker.settle(self._grid.next):
-                self._grid.add_picture(segment, picture)
+                self._grid.settle_picture(segment, picture)
         return self._grid.picture()
 
     def _text_at(self, end_s: float) -> str | None:
@@ -288,11 +286,3 @@ def _check_window(recognizer: Recognizer, segments: int) -> None:
             f"found a window of {segments} segments; expected 1 to {most}, which the bundle takes "
             "of a clip"
         )
-
-
-def _detector(yunet: Path | None) -> Any:
-    if yunet is None:
-        return LazyDetector()
-    from mer_edge.faces.detector import open_detector
-
-    return open_detector(yunet)
