@@ -46,7 +46,7 @@ def golden_clip(tiny: Bundle, case: str, text: str | None) -> Clip:
     faces = np.zeros((segments, 224, 224, 3), np.uint8)
     waveform[audio_present] = golden["audio"]["waveform"]
     if face_present.any():
-        faces[face_present] = golden["visual"]["faces"]
+        faces[face_present] = golden["visual_stem"]["faces"]
     return Clip(text, waveform, faces, audio_present, face_present, source=case)
 
 

@@ -22,15 +22,27 @@ from tests.export.broken import with_changed_weight, with_fixed_batch, with_fixe
 from tests.runtime.bundles import make_bundle
 from tests.runtime.golden import add_golden, restate
 
+ON_A_MAP = ", on the map that its stem gave"
+
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return add_golden(make_bundle(tmp_path_factory.mktemp("verify") / "bundle"))
 
 
+@pytest.fixture(scope="module")
+def in_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return add_golden(make_bundle(tmp_path_factory.mktemp("verify") / "in-two", stem=True))
+
+
 @pytest.fixture
 def copy(pristine: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def copy_in_two(in_two: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(in_two, tmp_path / "in-two"))
 
 
 def run(path: Path) -> Verification:
@@ -101,6 +113,56 @@ def test_a_graph_that_fails_is_named_and_the_others_are_measured(copy: Path) -> 
     assert "visual.onnx: onnxruntime failed on faces (2, 224, 224, 3)" in found.first_difference
     assert "(golden case some)" in found.first_difference
     assert {one.case for one in found.parity.measured if one.part == "fusion"} == {"all"}
+
+
+def test_a_whole_bundle_with_a_stem(in_two: Path) -> None:
+    found = run(in_two)
+    assert found.passed
+    compared = {(one.part, one.comparison.name, one.case) for one in found.parity.measured}
+    assert {key for key in compared if key[0].startswith("visual")} == {
+        ("visual_stem", "visual_map", "all"),  # of the other case the bundle has no map
+        ("visual", "visual", "all"),
+        ("visual", "visual", f"some{ON_A_MAP}"),
+    }
+
+
+def test_a_stem_that_gives_wrong_maps_is_named_first(copy_in_two: Path) -> None:
+    file = copy_in_two / "visual_stem.onnx"
+    with_changed_weight(file, file, "full", 5.0)
+    restate(copy_in_two)
+    found = run(copy_in_two)
+    assert not found.passed
+    assert found.first_difference.startswith(
+        "the visual_stem graph alone (fp32), visual_map: max 0.0"
+    )
+    failed = {(one.part, one.case) for one in found.parity.failures}
+    # The visual graph is fed with the golden map where there is one, and is whole there.
+    assert failed == {
+        ("visual_stem", "all"),
+        ("visual", f"some{ON_A_MAP}"),
+        ("chain", "all"),
+        ("chain", "some"),
+    }
+
+
+def test_a_half_that_knows_one_row_only(copy_in_two: Path) -> None:
+    """Only ``some`` has two faces; without its map either half is told with the other."""
+    for half, signal in (("visual", "visual_map"), ("visual_stem", "faces")):
+        file = copy_in_two / f"{half}.onnx"
+        whole = file.read_bytes()
+        with_fixed_rows(file, file, signal, 1)
+        restate(copy_in_two)
+        found = run(copy_in_two)
+        assert {one.part for one in found.parity.failures} == {"visual", "chain"}
+        assert found.first_difference.startswith("the visual graph alone (fp32), visual: max")
+        assert found.first_difference.endswith(f"some{ON_A_MAP}")
+        file.write_bytes(whole)
+
+
+def test_a_case_without_the_stem_of_its_visual_graph(copy_in_two: Path) -> None:
+    change_golden(copy_in_two, lambda g: g.pop("some.visual_stem.faces_seed"))
+    with pytest.raises(MerEdgeError, match=r"the case some has no visual_stem; export"):
+        run(copy_in_two)
 
 
 @pytest.mark.parametrize(
