@@ -71,17 +71,20 @@ def decode_stream(path: Path, index: int, count: DecodeCount) -> Generator[Any, 
     left out; what follows it is decoded as far as it can be.
     """
     with open_container(path) as container:
-        stream = container.streams[index]
-        stream.thread_type = "AUTO"
-        stream.thread_count = _threads
-        for packet in _packets(container, stream):
-            count.packets += bool(packet.size)
-            for frame in _decode_packet(packet, count):
-                count.frames += 1
-                yield frame
+        stream = threaded_stream(container, index)
+        for packet in stream_packets(container, stream):
+            yield from decode_packet(packet, count)
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
+def threaded_stream(container: Any, index: int) -> Any:
+    """Stream ``index``, to be decoded by as many threads as :func:`set_decode_threads` says."""
+    stream = container.streams[index]
+    stream.thread_type = "AUTO"
+    stream.thread_count = _threads
+    return stream
+
+
+def stream_packets(container: Any, stream: Any) -> Iterator[Any]:
     """The stream's packets; a container that breaks off in the middle just ends."""
     try:
         yield from container.demux(stream)
@@ -89,11 +92,14 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
         return
 
 
-def _decode_packet(packet: Any, count: DecodeCount) -> list[Any]:
+def decode_packet(packet: Any, count: DecodeCount) -> list[Any]:
+    """The frames that come out of the decoder with ``packet``; ``count`` is kept current."""
+    count.packets += bool(packet.size)
     try:
         frames: list[Any] = packet.decode()
     except (av.FFmpegError, ValueError):
         count.failed += 1
         return []
+    count.frames += len(frames)
     count.flawed += sum(bool(frame.is_corrupt) for frame in frames)
     return frames

@@ -8,6 +8,7 @@ than decoding (about 6 microseconds each).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ class StreamSpan:
     start_s: float
     end_s: float
     packets: int
+    frame_s: float = 0.04
+    """How long a video frame is shown at the stream's average rate."""
+    pixel_aspect: float = 1.0
+    """Width / height of one stored pixel (the sample aspect ratio)."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +148,13 @@ def _read_extents(container: Any) -> dict[int, _Extent]:
 
 def _default_duration(stream: Any) -> float:
     """One frame at the stream's average rate, in time bases; 0 where there is no rate."""
-    rate = getattr(stream, "average_rate", None) or getattr(stream, "guessed_rate", None)
+    rate = _frame_rate(stream)
     return float(1 / rate / stream.time_base) if rate and stream.time_base else 0.0
+
+
+def _frame_rate(stream: Any) -> Fraction | None:
+    """Frames per second as far as a video's container or FFmpeg knows."""
+    return getattr(stream, "average_rate", None) or getattr(stream, "guessed_rate", None)
 
 
 def _span(stream: Any, extent: _Extent) -> StreamSpan | None:
@@ -153,7 +163,16 @@ def _span(stream: Any, extent: _Extent) -> StreamSpan | None:
     # The stream's own start knows of edit lists and codec delay; the first packet does not.
     start = stream.start_time if stream.start_time is not None else extent.first
     start_s, end_s = start * extent.time_base_s, max(extent.end, start) * extent.time_base_s
-    return StreamSpan(stream.index, stream.codec_context.name, start_s, end_s, extent.packets)
+    name, rate = stream.codec_context.name, _frame_rate(stream)
+    frame_s = float(1 / rate) if rate else StreamSpan.frame_s
+    aspect = _pixel_aspect(stream)
+    return StreamSpan(stream.index, name, start_s, end_s, extent.packets, frame_s, aspect)
+
+
+def _pixel_aspect(stream: Any) -> float:
+    if stream.type != "video":
+        return 1.0
+    return float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
 
 
 def _check_size(path: Path, video: Any) -> None:

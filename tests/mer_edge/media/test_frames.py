@@ -164,7 +164,7 @@ def test_no_frame_decoded_at_all_is_an_error(tmp_path):
     data[start:end] = bytes(end - start)
     path.write_bytes(data)
     with pytest.raises(MerEdgeError, match="none of the 100 packets of its video stream"):
-        open_frames(path)
+        open_frames(path).picture_at(0.5)
 
 
 def test_levels_tell_the_frames_apart():
