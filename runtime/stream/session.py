@@ -69,11 +69,21 @@ class Reader(Protocol):
 class Session:
     """Decisions on a source until it ends; a context manager.
 
+    Args:
+        detector: finds the faces; None makes the one of ``options``.
+
     Raises:
         MerEdgeError: the source cannot be opened, or an option does not fit it or the bundle.
     """
 
-    def __init__(self, recognizer: Recognizer, source: Source, options: SessionOptions) -> None:
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        source: Source,
+        options: SessionOptions = SessionOptions(),
+        *,
+        detector: FaceDetector | None = None,
+    ) -> None:
         self._source = source
         manifest = recognizer.bundle.manifest
         self._uses_text = "text" in manifest.graphs
@@ -88,7 +98,7 @@ class Session:
             recognizer,
             options.window_segments,
             face=options.clip.face,
-            detector=_detector(options.clip.yunet),
+            detector=detector or _detector(options.clip.yunet),
             source=source.name,
             expects=self._reader.expects,
             transcriber=self._transcriber,

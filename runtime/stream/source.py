@@ -13,7 +13,7 @@ from typing import Any
 import av
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.media.container import choose_stream, describe_streams
+from mer_edge.media.container import NOT_MEDIA_FORMATS, choose_stream, describe_streams
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt")
 NETWORK = "rtp,udp,tcp,tls,http,https,httpproxy,crypto,rtmp,rtmps,rtmpt,rtsp,srt,data"
@@ -97,7 +97,9 @@ def open_source(source: Source) -> Any:
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MerEdgeError(f"{source.name}: {_why_not(source, error)}") from error
-    if all(choose_stream(container, kind) is None for kind in ("video", "audio")):
+    if container.format.name in NOT_MEDIA_FORMATS or not any(
+        choose_stream(container, kind) for kind in ("video", "audio")
+    ):
         found = describe_streams(container)
         container.close()
         raise MerEdgeError(
