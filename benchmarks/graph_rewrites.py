@@ -1,7 +1,7 @@
 """What the rewrites of the exported graphs bring; writes results/graph-rewrites.{json,md}.
 
 Those that every export applies on the preset ``paper`` and ``edge`` with random weights, before
-and after; and those that were tried: encoders cut before their first SEM, VGGish's fully connected
+and after; the face encoder in two graphs; and those that were tried: VGGish's fully connected
 layers in eight bits and of low rank, a smaller vocabulary.
 
     python benchmarks/graph_rewrites.py [--text-run RUN --corpus FOLDER]
@@ -22,9 +22,9 @@ from typing import Any
 import onnxruntime
 import torch
 
-from benchmarks.parity import _processor as processor
 from benchmarks.rewrites import exact, layers, low_rank, split, vocabulary
 from mer_edge.files import new_file
+from runtime.bench.machine import processor_name
 
 RESULTS = Path(__file__).resolve().parent / "results"
 EXACT = (
@@ -59,7 +59,7 @@ def main() -> int:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     outcome: dict[str, Any] = {
         "device": {
-            "processor": processor(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
             "load": [round(x, 1) for x in os.getloadavg()],
             "system": platform.platform(terse=True),
@@ -67,9 +67,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             "rounds": args.rounds,
         },
         "exact": [row for what in EXACT for row in exact.measure(*what, rounds=args.rounds)],
-        "split": split.measure(
-            exact.trace("paper", "spatial", ("text", "audio", "visual")), args.rounds
-        ),
+        "split": split.measure(exact.trace("paper", "spatial", split.ORDER), args.rounds),
         "layers": layers.measure(args.rounds),
     }
     if args.audio_run and args.sounds:
@@ -91,7 +89,7 @@ def as_markdown(outcome: dict[str, Any]) -> str:
         "## Applied by every export\n\nProcessor time of one thread, milliseconds.",
         _table(("preset", "SEMs", "graph", "rewrite", "sizes", "before", "after", "ratio",
                 "bytes", "max abs difference"), map(_exact_row, outcome["exact"])),
-        "## Encoders cut before their first SEM\n\nPreset `paper`, 32 tokens. Wall time, "
+        "## The face encoder in two graphs\n\nPreset `paper`, 32 tokens. Wall time, "
         "two threads, median (least).",
         _table(("segments", "way", "ms", "ratio"), _split_rows(outcome["split"])),
         "Processor time of one thread, ms:",

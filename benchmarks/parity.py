@@ -33,6 +33,7 @@ from mer_edge.model.build import build_model
 from mer_edge.model.config import PRESETS, ModelConfig
 from mer_edge.parity.report import Measured, ParityReport
 from mer_edge.parity.table import print_parity
+from runtime.bench.machine import processor_name
 
 CHAIN_LOGITS = ("chain", "logits")
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -97,7 +98,7 @@ def describe(
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
         "seconds": seconds,
         "device": {
-            "processor": _processor(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
             "torch_threads": torch.get_num_threads(),
             "system": platform.platform(terse=True),
@@ -118,14 +119,6 @@ def _row(one: Measured) -> dict[str, Any]:
         "mean_abs": found.mean_abs,
         "cosine": found.cosine,
     }
-
-
-def _processor() -> str:
-    """The processor's name as Linux tells it, else what Python knows."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

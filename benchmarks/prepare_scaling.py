@@ -30,6 +30,7 @@ from rich.progress import track
 
 from mer_edge.checkout import commit
 from mer_edge.files import new_file
+from runtime.bench.machine import processor_name
 from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -128,7 +129,7 @@ def describe(
         "target_share_of_cores": TARGET,
         "processes": workers,
         "device": {
-            "processor": processor(),
+            "processor": processor_name(),
             "cores": cores(),
             "load_average_at_end": os.getloadavg(),
             "system": platform.platform(terse=True),
@@ -172,14 +173,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def processor() -> str:
-    """The processor's name as Linux tells it, else what Python knows."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -1,136 +1,113 @@
-"""Encoders cut in two where their first SEM stands: what comes before it needs no text.
+"""The face encoder in two graphs, stem and tail, against the two as one.
 
-Three ways to answer, wall time with two threads: the graphs one after the other, each with both
-threads; the halves without text beside the text graph, with one thread each; and the halves with
-text alone, which is what is left when only the text has changed. ``parts``: the processor time of
-the graphs and of the halves without text, one thread each.
+Ways to answer, wall time with two threads: everything one after the other, the face encoder as one
+graph or as two; the stem beside the text graph, with one thread each; and what is left when only
+the text has changed and the stem's map was kept. ``parts``: processor time with one thread.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
+from onnx.compose import merge_models
 from onnx.utils import Extractor
 
 from benchmarks.rewrites.timing import Feed, in_turn, largest_difference, open_session, random_feed
+from mer_edge.bundle import MAPS, STEMS
 
-Session = onnxruntime.InferenceSession
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """An encoder's two halves."""
-
-    stem: onnx.ModelProto
-    tail: onnx.ModelProto
-    border: str
-    """The tensor between them."""
+STEM, MAP = STEMS["visual"], MAPS["visual"]
+ORDER = ("text", STEM, "visual", "audio")
+TOKENS = 32
 
 
-def cut(proto: onnx.ModelProto) -> Cut:
-    """At the map that goes into the first SEM: the last tensor that everything from the signal
-    passes through before the text has a say."""
-    signal, *guide = [value.name for value in proto.graph.input]
-    border = _border(proto, set(guide))
-    extractor = Extractor(onnx.shape_inference.infer_shapes(proto))
-    outputs = [value.name for value in proto.graph.output]
-    return Cut(
-        extractor.extract_model([signal], [border]),
-        extractor.extract_model([border, *guide], outputs),
-        border,
-    )
+def measure(protos: Mapping[str, onnx.ModelProto], rounds: int) -> list[dict[str, Any]]:
+    """``protos``: text, audio, visual_stem and visual, with SEMs of the form ``spatial``."""
+    graphs = dict(protos)
+    halves = onnx.compose.add_prefix(_unnamed(protos[STEM]), "s_"), _unnamed(protos["visual"])
+    graphs["whole"] = merge_models(*halves, [("s_" + MAP, MAP)])
+    return [_row(graphs, segments, rounds) for segments in (1, 5)]
 
 
-def _border(proto: onnx.ModelProto, guide: set[str]) -> str:
-    guided = set(guide)
+def audio_stem(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """What of the audio graph comes before its first SEM: cut off to see what it costs."""
+    model = onnx.shape_inference.infer_shapes(proto)
+    guided, free = {"text"}, {"waveform": ""}
     constants = {tensor.name for tensor in proto.graph.initializer}
-    free: dict[str, str] = {}  # tensors of the signal alone, and the operator they come from
-    signal = next(v.name for v in proto.graph.input if v.name not in guide)
-    free[signal] = ""
     for node in proto.graph.node:
         inputs = set(node.input) - constants
         if inputs & guided:
             guided.update(node.output)
         elif inputs & set(free):
             free.update(dict.fromkeys(node.output, node.op_type))
-    return [name for name, kind in free.items() if kind in ("MaxPool", "Relu")][-1]
+    border = [name for name, kind in free.items() if kind in ("MaxPool", "Relu")][-1]
+    return Extractor(model).extract_model(["waveform"], [border])
 
 
-def measure(protos: dict[str, onnx.ModelProto], rounds: int) -> list[dict[str, Any]]:
-    """``protos``: text, audio, visual with SEMs of the form ``spatial``."""
-    halves = {name: cut(protos[name]) for name in ("audio", "visual")}
-    return [_row(protos, halves, segments, 32, rounds) for segments in (1, 5)]
+def _unnamed(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Without the metadata that says which graph it is: one model cannot be two."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    del copy.metadata_props[:]
+    return copy
 
 
-def _row(
-    protos: dict[str, onnx.ModelProto],
-    halves: dict[str, Cut],
-    segments: int,
-    tokens: int,
-    rounds: int,
-) -> dict[str, Any]:
-    sizes = {"segments": segments, "tokens": tokens, "batch": 1}
-    feeds = {name: random_feed(proto, sizes) for name, proto in protos.items()}
-    whole = {n: open_session(p.SerializeToString(), 2) for n, p in protos.items()}
-    stems = {n: open_session(h.stem.SerializeToString(), 1) for n, h in halves.items()}
-    tails = {n: open_session(h.tail.SerializeToString(), 2) for n, h in halves.items()}
-    single = {n: open_session(p.SerializeToString(), 1) for n, p in protos.items()}
-    pool = ThreadPoolExecutor(2)
+def _row(graphs: Mapping[str, onnx.ModelProto], segments: int, rounds: int) -> dict[str, Any]:
+    sizes = {"segments": segments, "tokens": TOKENS, "batch": 1}
+    feeds = {name: random_feed(graphs[name], sizes) for name in ("text", STEM, "audio", "visual")}
+    two = {name: open_session(proto.SerializeToString(), 2) for name, proto in graphs.items()}
+    one = {name: open_session(proto.SerializeToString(), 1) for name, proto in graphs.items()}
+    faces = feeds[STEM]["faces"]
+    (feeds["visual"][MAP],) = two[STEM].run(None, feeds[STEM])
+    guide = {"text": feeds["visual"]["text"]}
+    feeds["whole"] = {"s_faces": faces, **guide}
 
-    def one_after_the_other() -> list[Any]:
-        return [session.run(None, feeds[name])[0] for name, session in whole.items()]
+    def as_one() -> list[Any]:
+        return [two[name].run(None, feeds[name])[0] for name in ("text", "whole", "audio")]
 
-    def run_stems() -> dict[str, Any]:
-        return {n: s.run(None, _signal(feeds[n]))[0] for n, s in stems.items()}
+    def as_two() -> list[Any]:
+        text = two["text"].run(None, feeds["text"])[0]
+        return [text, *tails(two[STEM].run(None, feeds[STEM])[0])]
 
-    def run_tails(maps: dict[str, Any]) -> list[Any]:
-        return [
-            tails[n].run(None, {halves[n].border: maps[n], "text": feeds[n]["text"]})[0]
-            for n in tails
-        ]
+    def tails(stem_map: Any) -> list[Any]:
+        visual = two["visual"].run(None, {MAP: stem_map, **guide})[0]
+        return [visual, two["audio"].run(None, feeds["audio"])[0]]
 
-    def beside() -> list[Any]:
-        text = pool.submit(single["text"].run, None, feeds["text"])
-        maps = run_stems()
-        return [text.result()[0], *run_tails(maps)]
+    with ThreadPoolExecutor(1) as pool:
 
-    maps = run_stems()
-    difference = largest_difference(one_after_the_other(), beside())
-    times = in_turn(
-        {
-            "one after the other": one_after_the_other,
-            "stems beside text": beside,
-            "text and tails": lambda: [whole["text"].run(None, feeds["text"]), run_tails(maps)],
-        },
-        rounds,
-        time.perf_counter,
-    )
-    parts = in_turn(
-        {
-            **{f"{n} whole": _alone(single[n], feeds[n]) for n in single},
-            **{f"{n} stem": _alone(stems[n], _signal(feeds[n])) for n in stems},
-        },
-        rounds,
-    )
-    pool.shutdown()
+        def beside() -> list[Any]:
+            text = pool.submit(one["text"].run, None, feeds["text"])
+            stem_map = one[STEM].run(None, feeds[STEM])[0]
+            return [text.result()[0], *tails(stem_map)]
+
+        def text_changed() -> list[Any]:
+            return [two["text"].run(None, feeds["text"])[0], *tails(feeds["visual"][MAP])]
+
+        difference = largest_difference(as_one(), as_two())
+        ways = {
+            "face encoder as one graph": as_one,
+            "as two graphs": as_two,
+            "as two, the stem beside text": beside,
+            "only the text has changed": text_changed,
+        }
+        times = in_turn(ways, rounds, time.perf_counter)
+    one["audio stem"] = open_session(audio_stem(graphs["audio"]).SerializeToString(), 1)
+    feeds["audio stem"] = {"waveform": feeds["audio"]["waveform"]}
+    parts = in_turn({name: _alone(session, feeds[name]) for name, session in one.items()}, rounds)
     return {
         "segments": segments,
-        "tokens": tokens,
+        "tokens": TOKENS,
         "max_abs_difference": difference,
-        "map_bytes": {n: int(m.nbytes) for n, m in maps.items()},
+        "map_bytes": int(np.asarray(feeds["visual"][MAP]).nbytes),
         "times": times,
         "parts": parts,
     }
 
 
-def _signal(feed: Feed) -> Feed:
-    return {name: array for name, array in feed.items() if name != "text"}
-
-
-def _alone(session: Session, feed: Feed) -> Any:
+def _alone(session: onnxruntime.InferenceSession, feed: Feed) -> Any:
     return lambda: session.run(None, feed)
