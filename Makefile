@@ -37,8 +37,8 @@ bench-export: $(VENV)/ready  ## TensorRT-RTX engines of the paper preset in ever
 
 BUNDLE ?= tests/data/tiny-bundle
 
-bench-gpu: $(VENV)/ready  ## what needs a GPU: build the engines of BUNDLE=..., open them, verify
-	$(BIN)/python benchmarks/on_gpu.py --bundle $(BUNDLE)
+bench-gpu: $(VENV)/ready  ## what needs a GPU: engines, golden tensors, latencies of BUNDLE="DIR ..."
+	$(BIN)/python -m benchmarks.on_gpu $(BUNDLE:%=--bundle %)
 
 # Debian and Ubuntu ship Python without ensurepip (package python3-venv): there, put pip in by pip.
 define virtual-environment

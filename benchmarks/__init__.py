@@ -1,0 +1,1 @@
+"""Measurements; nothing that is installed imports them."""
