@@ -70,8 +70,10 @@ def _latency(bundle: dict[str, Any]) -> list[str]:
             rows.append(f"| {row['name']} | {row.get('refused', 'not measured')} | | | | |")
             continue
         median = row["latency"]["p50_ms"]
-        ratios = [_ratio(row, peer) for peer in (EAGER, COMPILED)]
-        floors = _floors(bundle["floor"], median)
+        # What must be reached is said of half precision, which is what PyTorch runs here.
+        judged = bundle["precision"] == "fp16" and row["name"] not in MUST
+        ratios = [_ratio(row, peer, judged) for peer in (EAGER, COMPILED)]
+        floors = _floors(bundle["floor"], median, judged)
         engine = row["engine"].replace("|", "\\|")
         rows.append(
             f"| {row['name']} | {engine} | {median:.3f} | {' | '.join(ratios)} | {floors} |"
@@ -79,20 +81,22 @@ def _latency(bundle: dict[str, Any]) -> list[str]:
     return [*rows, ""]
 
 
-def _ratio(row: dict[str, Any], peer: str) -> str:
+def _ratio(row: dict[str, Any], peer: str, judged: bool) -> str:
     found = row["against"].get(peer)
     if found is None:
         return ""
     told = f"{found['of_medians']:.2f} x ({found['low']:.2f} to {found['high']:.2f})"
-    if row["name"] in MUST:  # the peers themselves
+    if not judged:
         return told
     must, aim = MUST[peer]
     reached = "aim" if found["of_medians"] >= aim else "must"
     return f"{told}, {reached if found['of_medians'] >= must else 'missed'}"
 
 
-def _floors(floor: dict[str, Any], median_ms: float) -> str:
+def _floors(floor: dict[str, Any], median_ms: float, judged: bool) -> str:
     if "floor_ms" not in floor:
         return ""
     floors = median_ms / floor["floor_ms"]
+    if not judged:
+        return f"{floors:.1f}"
     return f"{floors:.1f}, {'must' if floors <= FLOOR_MUST else 'missed'}"

@@ -210,9 +210,9 @@ class DeviceArrays:
         return self._fetch(array)
 
     def _fetch(self, array: DeviceArray) -> NDArray[Any]:
-        box = array.box
-        stream = box.buffer.block.owner
-        with self._lock:
+        with self._lock:  # a run in another thread may be about to move the array
+            box = array.box
+            stream = box.buffer.block.owner
             if self._staging is None or self._staging.size_bytes < box.size_bytes:
                 size = max(LEAST_STAGING_BYTES, box.size_bytes)
                 what = "fetching a result"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,7 @@ class Pool:
         self.stream = stream
         self._free: dict[int, list[Block]] = defaultdict(list)
         self._kept_bytes = 0
+        self._lock = threading.RLock()  # a buffer may be let go anywhere, in here too
 
     def lease(self, size_bytes: int, what: str) -> Buffer:
         """Memory of at least ``size_bytes``, aligned to 256 bytes.
@@ -87,9 +89,10 @@ class Pool:
             OutOfDeviceMemoryError: also without what is kept here there is not enough.
         """
         size = max(1, -(-size_bytes // ALIGNMENT_BYTES)) * ALIGNMENT_BYTES
-        if self._free[size]:
-            self._kept_bytes -= size
-            return Buffer(self, self._free[size].pop())
+        with self._lock:
+            if self._free[size]:
+                self._kept_bytes -= size
+                return Buffer(self, self._free[size].pop())
         try:
             address = self.cuda.malloc(size, what)
         except OutOfDeviceMemoryError:
@@ -101,19 +104,21 @@ class Pool:
 
     def take_back(self, block: Block) -> None:
         """Keep a block for the next lease of its size."""
-        if self._kept_bytes + block.size_bytes > KEPT_BYTES:
-            self.cuda.free(block.address)
-            return
-        self._free[block.size_bytes].append(block)
-        self._kept_bytes += block.size_bytes
+        with self._lock:
+            if self._kept_bytes + block.size_bytes <= KEPT_BYTES:
+                self._free[block.size_bytes].append(block)
+                self._kept_bytes += block.size_bytes
+                return
+        self.cuda.free(block.address)
 
     def trim(self) -> None:
         """Give back to the GPU what nobody holds."""
-        for blocks in self._free.values():
-            for block in blocks:
-                self.cuda.free(block.address)
-        self._free.clear()
-        self._kept_bytes = 0
+        with self._lock:
+            blocks = [block for found in self._free.values() for block in found]
+            self._free.clear()
+            self._kept_bytes = 0
+        for block in blocks:
+            self.cuda.free(block.address)
 
 
 class HostBuffer:

@@ -187,8 +187,16 @@ def test_the_page_says_what_was_reached():
         "| cuda | cuda | 6.000 | 4.00 x (3.90 to 4.10), missed | "
         "0.80 x (0.70 to 0.90), missed | 6.0, missed |",
         "| tensorrt-rtx | not on this GPU | | | | |",
-        "| pytorch eager | pytorch eager | 30.000 |  | 0.10 x (0.00 to 0.20) | 30.0, missed |",
+        "| pytorch eager | pytorch eager | 30.000 |  | 0.10 x (0.00 to 0.20) | 30.0 |",
     ]
+
+
+def test_other_precisions_are_not_judged():
+    found = outcome()
+    found["bundles"][0]["precision"] = "int8"
+    page = as_markdown(found)
+    assert "| 12.00 x (11.90 to 12.10) | 1.50 x (1.40 to 1.60) | 2.5 |" in page
+    assert "must" not in page
 
 
 def test_a_bandwidth_that_could_not_be_measured_is_told():
