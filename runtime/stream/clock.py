@@ -115,11 +115,12 @@ class Pacer:
     """Lets a file arrive as it would have been recorded."""
 
     def __init__(self) -> None:
-        self._began_s: float | None = None
+        self.began_s: float | None = None
+        """When the stream's time was 0, by ``time.perf_counter``; None before the first frame."""
 
     def wait_s(self, time_s: float) -> float:
         """How long to wait until the stream's time is ``time_s``; the first call starts it."""
         now_s = time.perf_counter()
-        if self._began_s is None:
-            self._began_s = now_s - time_s
-        return max(0.0, self._began_s + time_s - now_s)
+        if self.began_s is None:
+            self.began_s = now_s - time_s
+        return max(0.0, self.began_s + time_s - now_s)

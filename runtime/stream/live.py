@@ -36,7 +36,8 @@ class LiveReader:
         self._source = source
         self._wanted = wanted
         self._attempts = attempts
-        self._pacer = Pacer() if paced else None
+        self.pacer = Pacer() if paced else None
+        """Knows when a paced recording began."""
         self._container = open_source(source)
         self.is_recording = source.kind == "file" or _has_known_size(self._container)
         """Whether it was recorded before: then its end is the end, and it can wait for us."""
@@ -90,7 +91,7 @@ class LiveReader:
             counts,
             self._wanted,
             base_s=base_s,
-            pacer=self._pacer,
+            pacer=self.pacer,
             aligns=not self.is_recording,
         )
 

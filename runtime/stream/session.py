@@ -90,7 +90,7 @@ class Session:
         _check_options(source, options, manifest)
         asr_model = options.clip.text.asr_model
         wanted = tuple(name for name in ("audio", "visual") if name in manifest.graphs)
-        self._reader, lossless = _open_reader(source, options, wanted)
+        self.reader, lossless = _open_reader(source, options, wanted)
         self._transcriber = None
         if asr_model is not None:
             self._transcriber = Transcriber(asr_model, waits=lossless)
@@ -100,11 +100,11 @@ class Session:
             face=options.clip.face,
             detector=detector or _detector(options.clip.yunet),
             source=source.name,
-            expects=self._reader.expects,
+            expects=self.reader.expects,
             transcriber=self._transcriber,
             patience_s=RECORDING_PATIENCE_S if lossless else PATIENCE_S,
         )
-        if not isinstance(self._reader, FileReader):
+        if not isinstance(self.reader, FileReader):
             for item in _given_texts(options.clip):
                 self.stream.set_text(item.text, item.from_s)
         self._inbox = Inbox(self.stream.counts, lossless=lossless)
@@ -165,7 +165,7 @@ class Session:
         """The reader's thread: whatever happens there becomes the last item."""
         try:
             try:
-                self._reader.read(self._inbox, self.stream.counts)
+                self.reader.read(self._inbox, self.stream.counts)
             except MerEdgeError as error:
                 self._inbox.put(EndItem(error=error))
             except Closed:
@@ -175,7 +175,7 @@ class Session:
         except Closed:
             return
         finally:
-            self._reader.close()
+            self.reader.close()
 
 
 def _check_options(source: Source, options: SessionOptions, manifest: Manifest) -> None:

@@ -1,0 +1,377 @@
+"""How soon a stream decides, and whether it grows; writes results/stream.{json,md}.
+
+    python benchmarks/stream.py --bundle BUNDLE --clip CLIP.mp4 [--clip ...]
+
+Each clip is looped into one long recording without encoding it again. For the latency it arrives in
+real time, packet by packet (``mer-edge infer --stream FILE --realtime``): a decision's delay counts
+from the moment at which its last segment ends on the recording's clock, so decoding, the packets'
+own length and waiting are in it. In idle moments of the same run the whole window is recognised
+again from its clip, as a user without a stream would have to. For the growth an hour of the first
+clip goes through a pipe as fast as decisions are made, nothing left out; resident memory is read
+from the system after every decision.
+
+Rows of clips that are not measured anew stay as they are in results/stream.json, each with its own
+commit and load; ``--seconds 0`` and ``--hour 0`` leave out a part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from rich.progress import track
+
+from mer_edge.checkout import commit
+from mer_edge.clip import Clip
+from mer_edge.clips import ClipOptions, load_clips
+from mer_edge.files import new_file
+from mer_edge.process_memory import peak_memory
+from mer_edge.text.source import TextOptions
+from runtime.recognizer import Recognizer
+from runtime.stream.live import LiveReader
+from runtime.stream.session import Session, SessionOptions
+from runtime.stream.source import parse_source
+
+RESULTS = Path(__file__).resolve().parent / "results"
+TEXTS = ("I never said that.", "You did, and you know it very well.")
+MUST_MS, AIM_MS = 150.0, 60.0
+WARM_UP_S = 10.0
+"""Left out of the latencies: first runs of the engine and of the detector."""
+TEXT_EVERY_S = 9.6
+"""In the run with changing texts."""
+RECOMPUTE_EVERY = 5
+"""The whole window is recognised anew after every so many decisions."""
+
+
+def main() -> int:
+    """Returns 0 where the latency and the memory are within what they must be, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--clip", type=Path, action="append", required=True, metavar="FILE")
+    parser.add_argument("--seconds", type=float, default=120.0, help="of real time (default: 120)")
+    parser.add_argument("--hour", type=float, default=3600.0, metavar="S", help="default: 3600")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--window-segments", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")
+    args = parser.parse_args()
+    recognizer = Recognizer(args.bundle, threads=args.threads)
+    outcome = describe(recognizer, args)
+    keep(outcome, args.out / "stream.json")
+    with tempfile.TemporaryDirectory() as folder:
+        for clip in args.clip if args.seconds else []:
+            long = looped(clip, Path(folder) / f"{clip.stem}.mkv", args.seconds + WARM_UP_S)
+            for changes in (False, True):
+                row = latency(recognizer, long, args.window_segments, changes)
+                replace_row(outcome["latency"], {"clip": describe_clip(clip), **row})
+            long.unlink()
+        if args.hour:
+            long = looped(args.clip[0], Path(folder) / "hour.mkv", args.hour)
+            outcome["memory"] = memory(recognizer, long, args.window_segments, args.hour)
+    write(args.out / "stream.json", json.dumps(outcome, indent=1) + "\n")
+    write(args.out / "stream.md", as_markdown(outcome))
+    print(as_markdown(outcome))
+    worst = max((row["from_segment_end_ms"]["p99"] for row in outcome["latency"]), default=0.0)
+    grew = outcome["memory"]["grows"] if outcome["memory"] else False
+    return 0 if worst <= MUST_MS and not grew else 1
+
+
+def keep(outcome: dict[str, Any], file: Path) -> None:
+    """What an earlier run of the same bundle measured."""
+    if file.is_file():
+        old = json.loads(file.read_text())
+        if all(old[name] == outcome[name] for name in ("bundle", "threads", "window_segments")):
+            outcome["latency"], outcome["memory"] = old["latency"], old["memory"]
+
+
+def replace_row(rows: list[dict[str, Any]], new: dict[str, Any]) -> None:
+    """Put a row in the place of the one it repeats."""
+    same = [
+        row
+        for row in rows
+        if row["clip"] == new["clip"] and bool(row["text_changes"]) == bool(new["text_changes"])
+    ]
+    for row in same:
+        rows.remove(row)
+    rows.append(new)
+    rows.sort(key=lambda row: (row["clip"]["size_px"], row["text_changes"]))
+
+
+def looped(clip: Path, target: Path, seconds: float) -> Path:
+    """The clip's packets again and again, their time stamps counted on."""
+    with av.open(str(clip)) as source, av.open(str(target), "w") as sink:
+        kept = [stream for stream in source.streams if stream.type in ("video", "audio")]
+        streams: dict[int, Any] = {s.index: sink.add_stream_from_template(s) for s in kept}
+        packets = [p for p in source.demux(kept) if p.dts is not None]
+        # From the first time to decode, which may lie before 0, to the last that is shown.
+        length_s = max(float((p.pts + (p.duration or 0)) * p.time_base) for p in packets)
+        length_s -= min(float(p.dts * p.time_base) for p in packets)
+        data = [
+            (p.stream_index, bytes(p), p.pts, p.dts, p.duration, p.time_base, p.is_keyframe)
+            for p in packets
+        ]
+        start_s = 0.0
+        while start_s < seconds:
+            for index, content, pts, dts, duration, base, key in data:
+                packet = av.Packet(content)
+                shift = round(start_s / base)
+                packet.stream, packet.time_base = streams[index], base
+                packet.pts, packet.dts, packet.duration = pts + shift, dts + shift, duration
+                packet.is_keyframe = key
+                sink.mux(packet)
+            start_s += length_s
+    return target
+
+
+def latency(recognizer: Recognizer, path: Path, window: int, changes: bool) -> dict[str, Any]:
+    """Delays of the decisions on a recording that arrives in real time."""
+    text = TextOptions(text=TEXTS[0])
+    options = SessionOptions(ClipOptions(text=text), window_segments=window, realtime=True)
+    session = Session(recognizer, parse_source(str(path)), options)
+    again = whole_window(path, window)
+    delays_ms: list[float] = []
+    arrivals_ms: list[float] = []
+    spent_ms: list[float] = []
+    anew_ms: list[float] = []
+    texts = 0
+    with session:
+        for number, result in enumerate(session.results()):
+            now_s = time.perf_counter()
+            assert isinstance(session.reader, LiveReader)
+            assert session.reader.pacer is not None
+            assert session.reader.pacer.began_s is not None
+            if (result.start_s == 0.0 and result.segments < window) or result.end_s < WARM_UP_S:
+                continue
+            delays_ms.append((now_s - session.reader.pacer.began_s - result.end_s) * 1e3)
+            arrivals_ms.append(result.timings_ms["latency"])
+            spent_ms.append(result.timings_ms["total"])
+            if number % RECOMPUTE_EVERY == 0:
+                began_s = time.perf_counter()
+                recognizer.run_batch([again])
+                anew_ms.append((time.perf_counter() - began_s) * 1e3)
+            if changes and result.end_s > (texts + 1) * TEXT_EVERY_S + WARM_UP_S:
+                texts += 1
+                session.stream.set_text(TEXTS[texts % 2])
+    counts = session.stream.counts
+    return {
+        "decisions": len(delays_ms),
+        "text_changes": texts,
+        "from_segment_end_ms": quantiles(delays_ms[:-1]),
+        "from_last_sound_ms": quantiles(arrivals_ms[:-1]),
+        "work_a_decision_ms": quantiles(spent_ms[:-1]),
+        "whole_window_anew_ms": quantiles(anew_ms),
+        "dropped_frames": counts.dropped_frames,
+        "counts": asdict(counts),
+        "load_average": os.getloadavg(),
+        "commit": commit(),
+    }
+
+
+def whole_window(path: Path, window: int) -> Clip:
+    """A clip of as many segments, decoded and its faces found: what is left is the network."""
+    words = TextOptions(text=TEXTS[0])
+    options = ClipOptions(text=words, start_s=0.96, end_s=0.96 * (window + 1))
+    (clip,) = load_clips(path, options)
+    return clip
+
+
+def memory(recognizer: Recognizer, path: Path, window: int, seconds: float) -> dict[str, Any]:
+    """Resident memory over a recording that goes through a pipe as fast as it is decided on."""
+    pipe = path.with_suffix(".pipe")
+    os.mkfifo(pipe)
+    threading.Thread(target=fill, args=(path, pipe), daemon=True).start()
+    options = SessionOptions(ClipOptions(text=TextOptions(text=TEXTS[0])), window)
+    session = Session(recognizer, parse_source(str(pipe)), options)
+    began_s = time.perf_counter()
+    resident: list[tuple[float, float]] = []
+    with session:
+        wanted = range(int(seconds / 0.96))
+        results = session.results()
+        for _, result in zip(track(wanted, "one hour"), results, strict=False):
+            resident.append((result.end_s, resident_mb()))
+        del results
+    wall_s = time.perf_counter() - began_s
+    return {
+        "clip": describe_clip(path),
+        **growth(resident),
+        "wall_s": wall_s,
+        "counts": asdict(session.stream.counts),
+        "load_average": os.getloadavg(),
+        "commit": commit(),
+    }
+
+
+def growth(resident: list[tuple[float, float]]) -> dict[str, Any]:
+    """How memory went; it grows if the last tenth lies above the second by more than they vary."""
+    times_s, values_mb = (np.array(column) for column in zip(*resident, strict=True))
+    tenth = len(values_mb) // 10
+    early, late = values_mb[tenth : 2 * tenth], values_mb[-tenth:]
+    slope = float(np.polyfit(times_s[tenth:] / 3600, values_mb[tenth:], 1)[0])
+    change = float(np.median(late) - np.median(early))
+    spread = float(np.percentile(values_mb[tenth:], 99) - np.percentile(values_mb[tenth:], 1))
+    every = max(1, len(values_mb) // 12)
+    return {
+        "decisions": len(values_mb),
+        "simulated_s": float(times_s[-1]),
+        "second_tenth_mb": float(np.median(early)),
+        "last_tenth_mb": float(np.median(late)),
+        "change_mb": change,
+        "spread_mb": spread,
+        "slope_mb_per_hour": slope,
+        "grows": change > max(1.0, 0.01 * float(np.median(early))),
+        "minutes_mb": [
+            [round(float(t) / 60, 1), round(float(v), 1)]
+            for t, v in zip(times_s[::every], values_mb[::every], strict=True)
+        ],
+    }
+
+
+def fill(path: Path, pipe: Path) -> None:
+    """Writes a file into a pipe until nobody reads."""
+    try:
+        with path.open("rb") as source, pipe.open("wb") as sink:
+            while piece := source.read(1 << 16):
+                sink.write(piece)
+    except BrokenPipeError:
+        return
+
+
+def resident_mb() -> float:
+    """Of this process, now, what is its own: mapped files are the system's to take back."""
+    found = peak_memory()
+    if found is None or found.anonymous_bytes is None:
+        raise SystemExit("the memory run needs Linux: /proc/self/status")
+    return found.anonymous_bytes / 1e6
+
+
+def quantiles(values_ms: list[float]) -> dict[str, float]:
+    """p50, p90, p99 and the largest; nothing is clipped."""
+    p50, p90, p99 = (float(np.percentile(values_ms, share)) for share in (50, 90, 99))
+    return {"p50": p50, "p90": p90, "p99": p99, "max": max(values_ms)}
+
+
+def describe(recognizer: Recognizer, args: argparse.Namespace) -> dict[str, Any]:
+    """What was measured on what."""
+    manifest = recognizer.bundle.manifest
+    return {
+        "what": "mer-edge infer --stream: delay of decisions, and resident memory over an hour",
+        "must_ms": MUST_MS,
+        "aim_ms": AIM_MS,
+        "bundle": {
+            "preset": manifest.preset,
+            "variant": manifest.variant,
+            "precisions": {name: spec.precision for name, spec in manifest.graphs.items()},
+        },
+        "threads": args.threads,
+        "window_segments": args.window_segments,
+        "device": {
+            "processor": processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "system": platform.platform(terse=True),
+        },
+        "versions": versions(),
+        "commit": commit(),
+        "latency": [],
+        "memory": None,
+    }
+
+
+def describe_clip(clip: Path) -> dict[str, Any]:
+    """Its size and codecs; its name says who is in it."""
+    with av.open(str(clip)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        return {
+            "name": clip.name,
+            "size_px": [video.codec_context.width, video.codec_context.height],
+            "frames_per_s": float(video.average_rate),
+            "codecs": [video.codec_context.name, audio.codec_context.name],
+            "sample_rate_hz": audio.codec_context.sample_rate,
+        }
+
+
+def versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    names = ("onnxruntime", "av", "numpy", "opencv-python-headless")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def processor() -> str:
+    """The processor's name as Linux tells it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def as_markdown(outcome: dict[str, Any]) -> str:
+    """The result as a page."""
+    device, bundle = outcome["device"], outcome["bundle"]
+    precisions = ", ".join(f"{name} {kind}" for name, kind in bundle["precisions"].items())
+    lines = [
+        "# Stream: how soon it decides, and whether it grows",
+        "",
+        f"`python benchmarks/stream.py`, commit `{outcome['commit'][:12]}`, "
+        f"{device['processor']}, {device['cores']} cores, {outcome['threads']} threads; bundle "
+        f"`{bundle['preset']}` ({precisions}), window of {outcome['window_segments']} segments.",
+        "",
+        "A recording arrives in real time. Milliseconds from the end of the window's last segment "
+        f"to the decision (must {outcome['must_ms']:g}, aim {outcome['aim_ms']:g} at p99); the "
+        "packets' length, decoding and waiting are in it. The last column is the network alone on "
+        "the whole window anew, in idle moments of the same run, as a median.",
+        "",
+        "| recording | text | decisions | p50 | p90 | p99 | most | of it after the last packet, "
+        "p99 | dropped | load | window anew |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        *(latency_line(row) for row in outcome["latency"]),
+    ]
+    if outcome["memory"]:
+        lines += ["", *memory_lines(outcome["memory"])]
+    return "\n".join(lines) + "\n"
+
+
+def latency_line(row: dict[str, Any]) -> str:
+    clip, end, last = row["clip"], row["from_segment_end_ms"], row["from_last_sound_ms"]
+    size = " x ".join(str(side) for side in clip["size_px"])
+    text = f"changes {row['text_changes']} times" if row["text_changes"] else "one"
+    return (
+        f"| {size}, {clip['frames_per_s']:.3g} Hz | {text} | {row['decisions']} | {end['p50']:.1f} "
+        f"| {end['p90']:.1f} | {end['p99']:.1f} | {end['max']:.1f} | {last['p99']:.1f} | "
+        f"{row['dropped_frames']} | {row['load_average'][0]:.1f} | "
+        f"{row['whole_window_anew_ms']['p50']:.1f} |"
+    )
+
+
+def memory_lines(memory: dict[str, Any]) -> Iterator[str]:
+    size = " x ".join(str(side) for side in memory["clip"]["size_px"])
+    yield (
+        f"{memory['simulated_s'] / 60:.0f} minutes of a recording ({size}) through a pipe, "
+        f"{memory['decisions']} decisions in {memory['wall_s']:.0f} s with face detection, nothing "
+        "cached from one loop to the next. Anonymous resident memory, median of the second tenth "
+        f"{memory['second_tenth_mb']:.1f} MB, of the last {memory['last_tenth_mb']:.1f} MB: "
+        f"{memory['change_mb']:+.1f} MB, where it varies by {memory['spread_mb']:.1f} MB in "
+        f"between (slope {memory['slope_mb_per_hour']:+.1f} MB an hour): "
+        f"{'it grows' if memory['grows'] else 'no growth to be measured'}."
+    )
+    yield ""
+    yield "| minute | " + " | ".join(f"{minute:g}" for minute, _ in memory["minutes_mb"]) + " |"
+    yield "|---" * (len(memory["minutes_mb"]) + 1) + "|"
+    yield "| MB | " + " | ".join(f"{value:g}" for _, value in memory["minutes_mb"]) + " |"
+
+
+def write(file: Path, text: str) -> None:
+    with new_file(file, "writing the result") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
