@@ -6,8 +6,9 @@ Training and inference share this code, so that a clip is made the same way for 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from mer_edge.clip import Clip, PreparedClip
 from mer_edge.empty_clips import without_empty
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
+from mer_edge.media.ahead import beside
 from mer_edge.media.clip_faces import AlignedFaces, ClipFaces, FaceFinder
 from mer_edge.media.directory import check_frame_rate
 from mer_edge.media.segmenting import covered_segments, segment_waveform
-from mer_edge.media.sound import Sound
+from mer_edge.media.sound import Sound, SoundReader
 from mer_edge.media.source import Media, open_media
 from mer_edge.media.spans import Span, part_of, plan_spans
 from mer_edge.segments import FACE_SIZE_PX, MODALITIES, SAMPLE_RATE_HZ, SEGMENT_S
@@ -161,10 +163,12 @@ class _ClipMaker:
         spans = self._plan(found)
         notes = () if found.origin in ("none", "asr", "--text") else (f"Text: {found.origin}.",)
         for span in spans:
-            sound = None if media.sound is None else media.sound.read(span.start_s, span.end_s)
-            if transcribing:
-                span = self._transcribe(span, sound)
-            yield self._prepare(replace(span, notes=(*notes, *span.notes)), sound, len(spans) == 1)
+            with beside(partial(_read, media.sound, span)) as sound_of:
+                if transcribing:
+                    span = self._transcribe(span, sound_of())
+                span = replace(span, notes=(*notes, *span.notes))
+                prepared = self._prepare(span, sound_of, len(spans) == 1)
+            yield prepared
 
     def _plan(self, found: TextFound) -> list[Span]:
         media, options = self._media, self._options
@@ -185,9 +189,16 @@ class _ClipMaker:
             text = " ".join(utterance.text for utterance in found.utterances)
         return replace(span, text=text, notes=(*span.notes, f"Text: {found.origin}."))
 
-    def _prepare(self, span: Span, sound: Sound | None, alone: bool) -> PreparedClip:
+    def _prepare(
+        self, span: Span, sound_of: Callable[[], Sound | None], alone: bool
+    ) -> PreparedClip:
         segments = span.segments
-        faces = self._find_faces(span, alone)
+        try:
+            faces = self._find_faces(span, alone)
+        except MerEdgeError:
+            sound_of()  # An error of the sound comes first, as if it had been decoded first.
+            raise
+        sound = sound_of()
         self._media.check_damage()
         shape = (segments, self._per_segment)
         crops = faces.crops.reshape(*shape, FACE_SIZE_PX, FACE_SIZE_PX, 3)
@@ -241,6 +252,10 @@ class _ClipMaker:
                 "was taken (--face chooses)."
             )
         return notes
+
+
+def _read(sound: SoundReader | None, span: Span) -> Sound | None:
+    return None if sound is None else sound.read(span.start_s, span.end_s)
 
 
 def _open_detector(options: ClipOptions) -> FaceDetector:

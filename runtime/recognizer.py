@@ -153,10 +153,12 @@ class Recognizer:
             )
 
     def _clips(self, source: Path, options: ClipOptions) -> Iterator[Clip]:
+        """The clips of a source; the next one is made while one is run."""
         from mer_edge.clips import load_clips
+        from mer_edge.media.ahead import read_ahead
 
         options = replace(options, modalities=self.bundle.manifest.modalities)
-        return load_clips(source, options, detector=self._detector(options.yunet))
+        return read_ahead(load_clips(source, options, detector=self._detector(options.yunet)))
 
     def _detector(self, yunet: Path | None) -> FaceDetector:
         """One detector for all sources. The user's own file is opened, and so checked, at once."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mer_edge.faces.align import align
 from mer_edge.faces.detector import detect_downscaled
 from mer_edge.faces.face import FaceDetector
 from mer_edge.faces.track import SeenFace, choose_faces
+from mer_edge.media.ahead import read_ahead
 from mer_edge.media.frames import FrameSource, Picture
 from mer_edge.segments import FACE_SIZE_PX
 
@@ -54,11 +56,11 @@ class FaceFinder:
         """
         seen: list[list[SeenFace]] = []
         sizes: list[tuple[int, int]] = []
-        for time_s in times_s:
-            picture = frames.picture_at(time_s)
-            seen.append([] if picture is None else self._faces_of(picture))
-            height, width = (1, 1) if picture is None else picture.pixels.shape[:2]
-            sizes.append((width, height))
+        with _decoded_ahead(frames, times_s) as pictures:
+            for picture in pictures:
+                seen.append([] if picture is None else self._faces_of(picture))
+                height, width = (1, 1) if picture is None else picture.pixels.shape[:2]
+                sizes.append((width, height))
         chosen = self._choose(seen, sizes, required)
         crops = np.zeros((len(times_s), FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
         for crop, face in zip(crops, chosen, strict=True):
@@ -96,12 +98,19 @@ class AlignedFaces:
         """The frame at each time, scaled to the size of a face."""
         crops = np.zeros((len(times_s), FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
         present = np.zeros(len(times_s), np.bool_)
-        for number, time_s in enumerate(times_s):
-            picture = frames.picture_at(time_s)
-            if picture is not None:
-                crops[number] = _scaled(picture.pixels)
-                present[number] = True
+        with _decoded_ahead(frames, times_s) as pictures:
+            for number, picture in enumerate(pictures):
+                if picture is not None:
+                    crops[number] = _scaled(picture.pixels)
+                    present[number] = True
         return ClipFaces(crops, present, int(present.any()))
+
+
+def _decoded_ahead(
+    frames: FrameSource, times_s: Sequence[float]
+) -> AbstractContextManager[Iterator[Picture | None]]:
+    """The pictures, the next of which is decoded while one is searched."""
+    return closing(read_ahead(frames.pictures_at(times_s)))
 
 
 def _scaled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ import av
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import open_container
+from mer_edge.media.stopping import check_stopped
 
 
 @dataclass
@@ -93,7 +94,12 @@ def stream_packets(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def decode_packet(packet: Any, count: DecodeCount) -> list[Any]:
-    """The frames that come out of the decoder with ``packet``; ``count`` is kept current."""
+    """The frames that come out of the decoder with ``packet``; ``count`` is kept current.
+
+    Raises:
+        Stopped: nobody waits for them any more.
+    """
+    check_stopped()
     count.packets += bool(packet.size)
     try:
         frames: list[Any] = packet.decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -119,6 +120,10 @@ class ImageFrames:
         if self._picture is None or self._picture.key != number:
             self._picture = self._read(number)
         return self._picture
+
+    def pictures_at(self, times_s: Sequence[float]) -> Iterator[Picture | None]:
+        for time_s in times_s:
+            yield self.picture_at(time_s)
 
     def notes(self) -> tuple[str, ...]:
         return ()

@@ -40,6 +40,9 @@ class FrameSource(Protocol):
         Times must not decrease from call to call.
         """
 
+    def pictures_at(self, times_s: Sequence[float]) -> Iterator[Picture | None]:
+        """As :meth:`picture_at` for each of ``times_s``, which is less work than one by one."""
+
     def notes(self) -> tuple[str, ...]:
         """What went wrong so far, one sentence each."""
 
@@ -90,7 +93,7 @@ class VideoFrames:
         return next(self.pictures_at([time_s]))
 
     def pictures_at(self, times_s: Sequence[float]) -> Iterator[Picture | None]:
-        """As :meth:`picture_at` for each of ``times_s``: frames between them are not decoded."""
+        """See ``FrameSource``: what is shown between the times is not decoded, where it can be."""
         for number, time_s in enumerate(times_s):
             yield self._picture_at(time_s, times_s[number:])
 
