@@ -107,15 +107,17 @@ def check_golden(golden: Mapping[str, np.ndarray], runner: GraphRunner) -> None:
     Raises:
         MerEdgeError: names the first tensor that is not reproduced.
     """
-    for case, found_case in golden_cases(golden, Path(GOLDEN)).items():
+    cases = golden_cases(golden, Path(GOLDEN))
+    # The one with a map first: in the others a wrong stem shows in the graph behind it.
+    for case, found_case in sorted(cases.items(), key=lambda item: item[0] != STORED):
         given: dict[str, Tensors] = {}
         for graph in (graph for graph in GRAPHS if graph in found_case.graphs):
             tensors = maps_from(given) | found_case.graphs[graph]
             outputs = runner.run(graph, {name: tensors[name] for name in runner.inputs(graph)})
             given[graph] = outputs
             for name, actual in outputs.items():
-                if name not in tensors:
-                    continue
+                if name in MAPS.values() and name not in tensors:
+                    continue  # of most cases the file has no map
                 found = compare(f"{case}.{graph}.{name}", tensors[name], actual)
                 if not found.within(TOLERANCE * max(1.0, found.reference_max_abs)):
                     raise MerEdgeError(

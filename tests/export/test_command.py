@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mer_edge.bundle import Bundle
+from mer_edge.bundle import GRAPHS, Bundle
 from mer_edge.cli.main import main
 
 
@@ -30,7 +30,7 @@ def test_it_ends_with_the_next_command(exported, copied_graphs, tmp_path, capsys
     out = tmp_path / "b"
     assert main(["export", str(exported.run), "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    head = re.escape(f"{out}: MER-SEM-MBT in fp32 for cpu, 4 graphs, ")
+    head = re.escape(f"{out}: MER-SEM-MBT in fp32 for cpu, 5 graphs, ")
     assert re.fullmatch(head + r"(0\.\d|1\.\d) MB, in \d+\.\d s", lines[-2])
     assert lines[-1] == f"next: mer-edge infer {out} CLIP.mp4"
     assert "allowed, fp32: " in "\n".join(lines[:-2])
@@ -59,7 +59,7 @@ def test_int8_from_real_clips(exported, copied_graphs, drawn_clips, tmp_path, ca
     outcome = json.loads(capsys.readouterr().out)
     manifest = Bundle.load(out).manifest
     precisions = {name: spec.precision for name, spec in manifest.graphs.items()}
-    assert precisions == {"text": "int8", "audio": "int8", "visual": "int8", "fusion": "fp32"}
+    assert precisions == {**dict.fromkeys(GRAPHS, "int8"), "fusion": "fp32"}
     assert outcome["calibration"] == {
         "data": str(drawn_clips),
         "clips": 16,
@@ -82,7 +82,7 @@ def test_auto_says_what_it_chose_from(exported, copied_graphs, drawn_clips, tmp_
     choice = manifest.choice
     assert manifest.precision == "auto"
     assert choice.budget == 0.02
-    assert len(choice.plans) == 8  # text, audio and visual in fp32 or int8
+    assert len(choice.plans) == 16  # text, audio and both halves of visual in fp32 or int8
     assert choice.chosen in choice.plans
     assert 1 - choice.chosen.agreement <= 0.02
     precisions = {name: spec.precision for name, spec in manifest.graphs.items()}

@@ -51,8 +51,8 @@ def test_progress_counts_to_its_end(exported, copied_graphs, tmp_path):
     for part in (1, 2):  # what the gate runs is added once it is known
         counts = [step[part] for step in told]
         assert counts == sorted(counts)
-    assert told[0][2] == 4 + 1
-    assert told[-1][1] == told[-1][2] > 4 + 1 + 7
+    assert told[0][2] == 5 + 1
+    assert told[-1][1] == told[-1][2] > 5 + 1 + 7
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
 
 

@@ -60,14 +60,15 @@ def test_key_with_sems_everywhere_in_the_face_encoder_and_none_in_the_audio_enco
     check_form(
         exported,
         tmp_path,
-        ("audio", "visual"),
+        ("audio", "visual_stem", "visual"),
         sem_attention="key",
         audio_sem_positions=(),
         visual_sem_positions=(1, 2, 3, 4, 5),
     )
     # An encoder without SEMs takes no text; the literal formula needs neither Conv_q nor Conv_k.
     assert inputs(tmp_path / "audio.onnx") == ["waveform"]
-    assert inputs(tmp_path / "visual.onnx") == ["faces", "text"]
+    assert inputs(tmp_path / "visual_stem.onnx") == ["faces"]
+    assert inputs(tmp_path / "visual.onnx") == ["visual_map", "text"]
     visual = onnx.load(tmp_path / "visual.onnx")
     weights = [tensor.name for tensor in visual.graph.initializer]
     assert not [name for name in weights if "conv_q" in name or "conv_k" in name]
@@ -78,11 +79,11 @@ def test_tokens_with_sems_everywhere_in_the_audio_encoder(exported, tmp_path):
     check_form(
         exported,
         tmp_path,
-        ("text", "audio", "visual"),
+        ("text", "audio", "visual_stem", "visual"),
         sem_attention="tokens",
         audio_sem_positions=(1, 2, 3, 4),
     )
     text = onnx.load(tmp_path / "text.onnx")
     assert [value.name for value in text.graph.output] == ["text", "tokens"]
     assert inputs(tmp_path / "audio.onnx") == ["waveform", "tokens", "token_mask"]
-    assert inputs(tmp_path / "visual.onnx") == ["faces", "tokens", "token_mask"]
+    assert inputs(tmp_path / "visual.onnx") == ["visual_map", "tokens", "token_mask"]

@@ -87,13 +87,14 @@ def test_sound_graphs_pass_at_every_shape(gate):
     parity = report.parity
     assert parity.max_abs_logit_difference < 1e-5
     assert {one.part for one in parity.measured} == {
-        "modules", "text", "audio", "visual", "fusion", "chain",
+        "modules", "text", "audio", "visual_stem", "visual", "fusion", "chain",
     }  # fmt: skip
     cases = {one.case for one in parity.measured}
     assert "clip-2.mp4" in cases
     assert {
         "text alone at batch 16, tokens 128",
         "audio alone at segments 64",
+        "visual_stem alone at segments 64",
         "visual alone at segments 64",
         "fusion alone at batch 16, clip_segments 256",
     } < cases
@@ -148,6 +149,7 @@ def test_the_comparison_depends_on_the_clips(exported):
     [
         ("text", "bert.embeddings.LayerNorm.weight", "LayerNormalization"),
         ("audio", "sems.4.norm.weight", "LayerNormalization"),
+        ("visual_stem", "layer2.0.downsample.0.weight", "Conv"),
         ("visual", "sems.5.norm.weight", "LayerNormalization"),
         ("fusion", "audio_decision.3.bias", "Gemm"),
     ],
@@ -276,4 +278,4 @@ def test_progress_is_told_each_run(exported, monkeypatch):
         dict.fromkeys(exported.files, "fp32"), THRESHOLDS,
         progress=lambda *step: seen.append(step),
     )  # fmt: skip
-    assert seen == [("random clips", 1, 5), *(("longest shapes", n, 5) for n in range(2, 6))]
+    assert seen == [("random clips", 1, 6), *(("longest shapes", n, 6) for n in range(2, 7))]

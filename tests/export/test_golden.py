@@ -5,7 +5,7 @@ from safetensors.numpy import load_file
 
 from export.golden import check_golden, golden_batches, make_golden
 from export.runners import OnnxRunner, TorchRunner
-from mer_edge.bundle import load_golden
+from mer_edge.bundle import GRAPHS, MAPS, load_golden
 from mer_edge.errors import MerEdgeError
 from runtime.backend import open_backend
 from runtime.verify import verify
@@ -20,23 +20,30 @@ def golden(exported):
 def test_what_the_bundle_holds(exported):
     golden = load_golden(exported.bundle)
     assert set(golden) == {"full", "audio_only", "shortest", "long", "batch"}
-    assert set(golden["full"]) == {"text", "audio", "visual", "fusion"}
+    assert set(golden["full"]) == set(GRAPHS)
     assert set(golden["audio_only"]) == {"audio", "fusion"}
-    for case in golden.values():
+    for name, case in golden.items():
+        assert ("visual_stem" in case) is ("visual" in case)
         for graph, tensors in case.items():
             spec = exported.bundle.manifest.graphs[graph]
-            assert set(tensors) == {tensor.name for tensor in (*spec.inputs, *spec.outputs)}
-            for tensor in (*spec.inputs, *spec.outputs):
+            stated = [*spec.inputs, *spec.outputs]
+            if name != "full":
+                stated = [tensor for tensor in stated if tensor.name not in MAPS.values()]
+            assert set(tensors) == {tensor.name for tensor in stated}
+            for tensor in stated:
                 found = tensors[tensor.name]
                 assert found.dtype.name == tensor.dtype
                 assert len(found.shape) == len(tensor.shape)
-    assert golden["long"]["visual"]["faces"].shape[0] > 5
+    assert golden["long"]["visual_stem"]["faces"].shape[0] > 5
     assert golden["long"]["text"]["input_ids"].shape == (1, 64)
     assert golden["batch"]["fusion"]["audio_mask"].shape == (7, 3)
     assert set(golden["batch"]["fusion"]["text_mask"].tolist()) == {True, False}
     # Two segments with sound, one of them with a face.
     assert golden["full"]["audio"]["waveform"].shape == (2, 15600)
-    assert golden["full"]["visual"]["faces"].shape == (1, 224, 224, 3)
+    assert golden["full"]["visual_stem"]["faces"].shape == (1, 224, 224, 3)
+    given, taken = (golden["full"][name]["visual_map"] for name in ("visual_stem", "visual"))
+    assert given.shape == (1, 12, 28, 28)
+    np.testing.assert_array_equal(given, taken)
     assert golden["full"]["fusion"]["visual_mask"].tolist() == [[True, False]]
     assert golden["audio_only"]["fusion"]["text_mask"].tolist() == [False]
 
@@ -75,18 +82,28 @@ def test_the_graphs_reproduce_it_and_so_does_pytorch(exported, golden):
     check_golden(golden, TorchRunner(exported.plans))
 
 
-def test_signals_of_all_cases_but_one_are_seeds(golden):
+def test_signals_and_maps_of_all_cases_but_one_are_made_again(golden):
     assert golden["full.audio.waveform"].shape == (2, 15600)
-    assert golden["batch.visual.faces_seed"].tolist()[1] == golden["batch.clip.visual"].sum()
-    large = [key for key, array in golden.items() if array.nbytes > 50_000]
-    assert sorted(large) == ["full.audio.waveform", "full.visual.faces"]
+    assert golden["batch.visual_stem.faces_seed"].tolist()[1] == golden["batch.clip.visual"].sum()
+    large = [key for key, array in golden.items() if array.nbytes > 20_000]
+    assert sorted(large) == [
+        "full.audio.waveform",
+        "full.visual.visual_map",
+        "full.visual_stem.faces",
+        "full.visual_stem.visual_map",
+    ]
 
 
 def test_the_clips_go_through_the_runtimes_chain(exported):
     found = verify(exported.bundle, open_backend("cpu", 1))
     assert found.passed, found.first_difference
     assert found.parity.max_abs_logit_difference < 1e-5
-    assert {one.case for one in found.parity.measured} == set(load_golden(exported.bundle))
+    cases = {
+        one.case.removesuffix(", on the map that its stem gave") for one in found.parity.measured
+    }
+    assert cases == set(load_golden(exported.bundle))
+    stems = [one for one in found.parity.measured if one.part == "visual_stem"]
+    assert [(one.case, one.comparison.name) for one in stems] == [("full", "visual_map")]
 
 
 def test_a_graph_that_does_not_is_named(exported, golden, tmp_path):
@@ -95,3 +112,23 @@ def test_a_graph_that_does_not_is_named(exported, golden, tmp_path):
     )
     with pytest.raises(MerEdgeError, match=r"visual graph .* PyTorch: \w+\.visual\.visual: max"):
         check_golden(golden, OnnxRunner(exported.files | {"visual": file}))
+
+
+def test_a_stem_that_does_not_is_named(exported, golden, tmp_path):
+    file = with_changed_weight(
+        exported.files["visual_stem"], tmp_path / "stem.onnx", "layer1.0.conv2.weight", 1.0
+    )
+    told = r"visual_stem graph .* PyTorch: full\.visual_stem\.visual_map: max"
+    with pytest.raises(MerEdgeError, match=told):
+        check_golden(golden, OnnxRunner(exported.files | {"visual_stem": file}))
+    # Without the map it shows in what is made of it.
+    rest = {key: array for key, array in golden.items() if not key.endswith("visual_map")}
+    with pytest.raises(MerEdgeError, match=r"visual graph .* PyTorch: full\.visual\.visual: max"):
+        check_golden(rest, OnnxRunner(exported.files | {"visual_stem": file}))
+    check_golden(rest, OnnxRunner(exported.files))
+
+
+def test_nothing_but_a_map_may_be_missing(exported, golden):
+    rest = {key: array for key, array in golden.items() if key != "long.visual.visual"}
+    with pytest.raises(KeyError, match="visual"):
+        check_golden(rest, OnnxRunner(exported.files))

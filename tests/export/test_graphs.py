@@ -9,10 +9,10 @@ from onnx import numpy_helper
 
 import export.graphs
 from export.graphs import write_graph
+from mer_edge.bundle import GRAPHS
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.config import TINY
 
-GRAPHS = ("text", "audio", "visual", "fusion")
 ROOT = Path(__file__).resolve().parents[2]
 SIGNATURES = {
     "text": (
@@ -24,8 +24,15 @@ SIGNATURES = {
         {"waveform": ("float32", ["segments", 15600]), "text": ("float32", ["segments", 32])},
         {"audio": ("float32", ["segments", 24])},
     ),
+    "visual_stem": (
+        {"faces": ("uint8", ["segments", 224, 224, 3])},
+        {"visual_map": ("float32", ["segments", 12, 28, 28])},
+    ),
     "visual": (
-        {"faces": ("uint8", ["segments", 224, 224, 3]), "text": ("float32", ["segments", 32])},
+        {
+            "visual_map": ("float32", ["segments", 12, 28, 28]),
+            "text": ("float32", ["segments", 32]),
+        },
         {"visual": ("float32", ["segments", 24])},
     ),
     "fusion": (
@@ -75,9 +82,23 @@ def test_opset_20_and_standard_operators_only(graph):
 
 
 def test_weights_are_inside_the_file(graph):
-    _, model = graph
+    name, model = graph
     assert all(tensor.data_location == 0 for tensor in model.graph.initializer)
-    assert sum(numpy_helper.to_array(t).nbytes for t in model.graph.initializer) > 50_000
+    least = 18_000 if name == "visual_stem" else 50_000
+    assert sum(numpy_helper.to_array(t).nbytes for t in model.graph.initializer) > least
+
+
+def test_the_halves_of_the_visual_encoder_share_no_weight(exported):
+    halves = [onnx.load(exported.files[name]).graph for name in ("visual_stem", "visual")]
+    names = [{tensor.name for tensor in half.initializer} for half in halves]
+    stages = [
+        {name.split("backbone.")[1].split(".")[0] for name in half if "backbone." in name}
+        for half in names
+    ]
+    assert stages == [{"conv1", "layer1", "layer2"}, {"layer3", "layer4"}]
+    assert not [name for name in names[0] if "sems" in name]
+    assert len([name for name in names[1] if "sems.3.norm" in name]) == 2
+    assert not names[0] & names[1]
 
 
 def test_metadata_names_the_graph_and_its_labels(graph):
@@ -98,8 +119,8 @@ def test_no_trace_of_the_machine_that_exported(graph, exported):
 def test_front_ends_are_in_the_graphs(exported):
     audio = onnx.load(exported.files["audio"])
     assert {"Log", "Sqrt"} <= {node.op_type for node in audio.graph.node}
-    visual = onnx.load(exported.files["visual"])
-    assert next(n for n in visual.graph.node if "faces" in n.input).op_type == "Cast"
+    stem = onnx.load(exported.files["visual_stem"])
+    assert next(n for n in stem.graph.node if "faces" in n.input).op_type == "Cast"
 
 
 def test_writing_a_graph_again_gives_the_same_bytes(exported, tmp_path):

@@ -24,10 +24,12 @@ def test_a_feed_has_the_sizes_the_graphs_are_optimised_for(exported):
     feed = typical_feed(manifest.graphs["text"], manifest.shape_ranges)
     assert feed["input_ids"].shape == (1, 32)
     assert feed["attention_mask"].tolist() == [[1] * 32]
-    feed = typical_feed(manifest.graphs["visual"], manifest.shape_ranges)
+    feed = typical_feed(manifest.graphs["visual_stem"], manifest.shape_ranges)
     assert feed["faces"].shape == (5, 224, 224, 3)
     assert feed["faces"].dtype == np.uint8
     assert feed["faces"].max() > 200
+    feed = typical_feed(manifest.graphs["visual"], manifest.shape_ranges)
+    assert feed["visual_map"].shape == (5, 12, 28, 28)
 
 
 def test_every_mix_is_measured_against_fp32(exported, clips, tmp_path):
