@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -121,7 +121,7 @@ class Window:
         encoded = self._texts.encode(text, self.watch)
         size = self._segments.maxlen or 1
         kept = [*self._segments][1 if len(self._segments) == size else 0 :]
-        ran = self._encode([*kept, self._coming], encoded)
+        ran = self._encode(self._signals([*kept, self._coming]), encoded)
         return ran or not knew
 
     def decide(self, text: str | None) -> tuple[ChainOutput, Clip]:
@@ -134,8 +134,8 @@ class Window:
         """
         encoded = self._texts.encode(text, self.watch)
         segments = list(self._segments)
-        self._encode(segments, encoded)
         signals = self._signals(segments)
+        self._encode(signals, encoded)
         masks = {
             name: np.array([[signal is not None for signal in signals[name]]])
             for name in self._chain.encoders
@@ -150,9 +150,8 @@ class Window:
             output = self._chain.fuse(features, masks, encoded)
         return output, _as_clip(text, segments, signals["visual"])
 
-    def _encode(self, segments: Sequence[Segment], text: EncodedText) -> bool:
+    def _encode(self, signals: Mapping[str, Sequence[Signal | None]], text: EncodedText) -> bool:
         ran = False
-        signals = self._signals(segments)
         for name in self._chain.encoders:
             with self.watch.time(name):
                 present = [signal for signal in signals[name] if signal is not None]

@@ -54,6 +54,6 @@ def test_the_offline_decisions(network: Recognizer, name: str, way: str, tmp_pat
     for result in results:
         part = ClipOptions(text=SAID, start_s=result.start_s, end_s=result.end_s)
         clips += load_clips(path, part)
-    assert len(results) >= 2
+    assert results
     assert max(result.face_segments for result in results) == max(r.segments for r in results)
     assert_same(results, network.run_batch(clips))
