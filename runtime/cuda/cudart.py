@@ -88,10 +88,10 @@ class Cuda:
         return cast("tuple[str, str]", tuple(x.decode() for x in answers))
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        code, *results = getattr(self._api, name)(*arguments)
-        if code:
-            raise self._error(name, code, BROKEN)
-        return results[0] if len(results) == 1 else tuple(results)
+        answer = getattr(self._api, name)(*arguments)
+        if answer[0]:
+            raise self._error(name, answer[0], BROKEN)
+        return answer[1] if len(answer) == 2 else answer[1:]
 
     def _error(self, call: str, code: Any, advice: str) -> CudaError:
         self._forget_error()

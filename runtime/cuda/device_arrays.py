@@ -57,7 +57,6 @@ class DeviceArray:
         """To memory of its own, before its box is written again. ``pool`` is the box's stream's."""
         stream = pool.stream
         target = Box(pool.lease(self.box.size_bytes, what), self.box.shape, self.dtype)
-        target.buffer.block.before_writing()
         stream.copy(target.buffer.address, self.box.buffer.address, self.box.size_bytes)
         event = Event(pool.cuda)
         stream.record(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,25 @@ from runtime.cuda.buckets import Buckets, Sizes, shape_at, sizes_of
 from runtime.cuda.cudart import OutOfDeviceMemoryError
 from runtime.cuda.device_arrays import DeviceArray, OnDevice
 from runtime.cuda.execution import DeviceEngine
+from runtime.cuda.layout import Shape
 from runtime.cuda.memory import Pool
 from runtime.cuda.slot import Slot
 from runtime.cuda.streams import Event
 
 KEPT_SLOTS = 16
 """Shape buckets of a graph whose memory is kept; the one that was not used the longest goes."""
+KEPT_PLANS = 1000
+Bucket = tuple[tuple[str, int], ...]
+
+
+class Plan(NamedTuple):
+    """What follows from the shapes of the inputs."""
+
+    sizes: Sizes
+    """To run at."""
+    bucket: Bucket
+    outputs: dict[str, Shape]
+    """The shapes that they really have."""
 
 
 class DeviceGraph:
@@ -54,7 +67,9 @@ class DeviceGraph:
         self._pool = pool
         self._buckets = buckets
         self._lock = lock
-        self._slots: OrderedDict[tuple[tuple[str, int], ...], Slot] = OrderedDict()
+        self._inputs = tuple(tensor.name for tensor in spec.inputs)
+        self._plans: dict[tuple[Shape, ...], Plan] = {}
+        self._slots: OrderedDict[Bucket, Slot] = OrderedDict()
         self._last: Slot | None = None
         self._consumed, self._ready = Event(pool.cuda), Event(pool.cuda)
         self._check_outputs()
@@ -77,8 +92,10 @@ class DeviceGraph:
             return title
         if self._last.refusal:
             return f"{title}, without a CUDA graph: {self._last.refusal}"
-        if self._last.replayed or self._engine.replay == "own":
+        if self._last.replayed:
             return f"{title}, CUDA graphs"
+        if self._engine.replay == "own":  # it does not say whether it makes any
+            return f"{title}, CUDA graphs left to it"
         return title
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, DeviceArray]:
@@ -87,17 +104,29 @@ class DeviceGraph:
         Raises:
             MerEdgeError: there is no memory, or the engine failed. The graph can be run again.
         """
+        inputs = {name: feeds[name] for name in self._inputs}
         with self._lock:
-            sizes = sizes_of(self._spec, {x.name: feeds[x.name].shape for x in self._spec.inputs})
-            slot = self._slot(self._buckets.of(sizes))
-            inputs = {x.name: feeds[x.name] for x in self._spec.inputs}
+            plan = self._plan({name: feed.shape for name, feed in inputs.items()})
+            slot = self._slot(plan.sizes, plan.bucket)
             slot.write(cast("dict[str, OnDevice | NDArray[np.generic]]", inputs), self._consumed)
             slot.run(self._ready)
             self._last = slot
-            return slot.give({x.name: shape_at(x, sizes) for x in self._spec.outputs})
+            return slot.give(plan.outputs)
 
-    def _slot(self, sizes: Sizes) -> Slot:
-        key = tuple(sorted(sizes.items()))
+    def _plan(self, shapes: dict[str, Shape]) -> Plan:
+        key = tuple(shapes.values())
+        found = self._plans.get(key)
+        if found is None:
+            sizes = sizes_of(self._spec, shapes)
+            rounded = self._buckets.of(sizes)
+            outputs = {x.name: shape_at(x, sizes) for x in self._spec.outputs}
+            found = Plan(rounded, tuple(sorted(rounded.items())), outputs)
+            if len(self._plans) >= KEPT_PLANS:
+                self._plans.clear()
+            self._plans[key] = found
+        return found
+
+    def _slot(self, sizes: Sizes, key: Bucket) -> Slot:
         if key in self._slots:
             self._slots.move_to_end(key)
             return self._slots[key]

@@ -92,7 +92,9 @@ class Pool:
         with self._lock:
             if self._free[size]:
                 self._kept_bytes -= size
-                return Buffer(self, self._free[size].pop())
+                block = self._free[size].pop()
+                block.before_writing()  # whoever let go of it may have given it to be read
+                return Buffer(self, block)
         try:
             address = self.cuda.malloc(size, what)
         except OutOfDeviceMemoryError:

@@ -66,19 +66,19 @@ class Slot:
 
     def write(self, feeds: Mapping[str, OnDevice | NDArray[Any]], consumed: Event) -> None:
         """Bring the inputs in, zeros beyond their ends; ``consumed`` is when others' are read."""
-        filling = Filling(self._stream)
         from_host = {name: feed for name, feed in feeds.items() if isinstance(feed, np.ndarray)}
-        if from_host and self._staging:
-            self._staged.synchronize()  # the run before may still be reading these places
-        for name, box in self._inputs.items():
-            feed = feeds[name]
-            if isinstance(feed, np.ndarray):
-                self._upload(name, box, feed)
-            else:
-                filling.fill(box, feed)
         if from_host:
+            self._staged.synchronize()  # the run before may still be reading these places
+            for name, values in from_host.items():
+                self._upload(name, self._inputs[name], values)
             self._stream.record(self._staged)
-        filling.done(consumed)
+        filling = Filling(self._stream)
+        try:
+            for name, feed in feeds.items():
+                if not isinstance(feed, np.ndarray):
+                    filling.fill(self._inputs[name], feed)
+        finally:
+            filling.done(consumed)
 
     def _upload(self, name: str, box: Box, values: NDArray[Any]) -> None:
         if name not in self._staging:

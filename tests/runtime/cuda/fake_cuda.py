@@ -1,8 +1,9 @@
 """A stand-in for ``cuda.bindings.runtime`` whose GPU does its work as late and as oddly as it may.
 
 Device memory is the host's, poisoned where nothing was written. Work on streams waits until
-somebody synchronises; then the streams take turns at random, held back by events alone. What a
-missing event would let happen on a GPU now and then, happens here for some seed. Copies outside of
+somebody synchronises; then the streams take turns at random, or let each other starve, held back
+by events alone. What a missing event would let happen on a GPU now and then, happens here for some
+seed. Copies outside of
 what was allocated, and work on what was freed, are assertion errors.
 """
 
@@ -103,6 +104,7 @@ class FakeCuda:
         self._device: dict[int, np.ndarray] = {}
         self._host: dict[int, np.ndarray] = {}
         self._streams: dict[int, deque[Work]] = {}
+        self._ranks: dict[int, float] = {}
         self._captures: dict[int, list[Work]] = {}
         self._invalidated = False
         self._events: dict[int, Point] = {}
@@ -152,13 +154,16 @@ class FakeCuda:
     def _finish(self, until: Callable[[], bool] | None = None) -> None:
         """Let streams take turns until a condition holds, or there is nothing left."""
         while not (until and until()):
-            ready = [q for q in self._streams.values() if q and q[0].may_start()]
+            ready = [s for s, q in self._streams.items() if q and q[0].may_start()]
             if not ready:
                 left = sum(len(q) for q in self._streams.values())
                 assert not left, f"{left} pieces of work wait for each other"
                 assert until is None, "waiting for an event that nothing will bring about"
                 return
-            self._random.choice(ready).popleft().do()
+            # Every other seed lets some streams starve as long as others have work.
+            starving = self.seed is not None and self.seed % 2
+            chosen = min(ready, key=self._ranks.get) if starving else self._random.choice(ready)
+            self._streams[chosen].popleft().do()
 
     def _find(self, memory: dict[int, np.ndarray], address: int, size: int) -> np.ndarray:
         for start, block in memory.items():
@@ -259,6 +264,7 @@ class FakeCuda:
         assert flags == self.cudaStreamNonBlocking
         handle = self._new_handle()
         self._streams[int(handle)] = deque()
+        self._ranks[int(handle)] = self._random.random()
         return (OK, handle)
 
     def cudaEventCreateWithFlags(self, flags):

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from runtime.cuda import graph as device_graph
+from runtime.cuda import trt_engine
 from tests.runtime.bundles import expected_logits, make_clip
+from tests.runtime.cuda import fake_tensorrt
 from tests.runtime.cuda.fake_cuda import cudaError_t
 from tests.runtime.cuda.fake_tensorrt import CudaGraphStrategy
 
@@ -107,6 +109,25 @@ def test_rtx_captures_by_itself(rig):
     assert made.cuda.calls("cudaStreamBeginCapture") == []
     strategies = {context._graph_strategy for context in made.tensorrt.contexts}
     assert strategies == {CudaGraphStrategy.WHOLE_GRAPH_CAPTURE}
+
+
+def test_the_real_rtx_has_what_is_used():
+    """The names, in the package that this platform has; a GPU would have to say the rest."""
+    real = pytest.importorskip("tensorrt_rtx_bindings")
+    own = {
+        real.ICudaEngine: fake_tensorrt.Engine,
+        real.IExecutionContext: fake_tensorrt.Context,
+        real.IRuntimeConfig: fake_tensorrt.RtxConfig,
+        real.Runtime: fake_tensorrt.Runtime,
+    }
+    for theirs, ours in own.items():
+        used = {name for name in vars(ours) if not name.startswith("_")} | set(ours.settable)
+        assert used - {"settable"} <= set(dir(theirs)), theirs
+    assert real.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE.name == "WHOLE_GRAPH_CAPTURE"
+    assert "USER_MANAGED" in real.ExecutionContextAllocationStrategy.__members__
+    assert set(trt_engine.DTYPES) <= set(real.DataType.__members__)
+    assert {"INPUT", "OUTPUT"} <= set(real.TensorIOMode.__members__)
+    assert "DEVICE" in real.TensorLocation.__members__
 
 
 def test_buckets_that_were_not_used_the_longest_go(rig, monkeypatch):
