@@ -15,13 +15,21 @@ def manifest():
 
 
 def test_fixed_and_named_sizes(manifest):
-    spec = manifest.graphs["visual"]
-    ranges = dimension_ranges("visual", spec, manifest.shape_ranges)
-    assert ranges == {"segments": ShapeRange(1, 5, 64)}
-    assert input_profiles(spec, ranges) == [
-        InputProfile("faces", (1, 224, 224, 3), (5, 224, 224, 3), (64, 224, 224, 3)),
-        InputProfile("text", (1, 32), (5, 32), (64, 32)),
-    ]
+    profiles = {}
+    for graph in ("visual_stem", "visual"):
+        spec = manifest.graphs[graph]
+        ranges = dimension_ranges(graph, spec, manifest.shape_ranges)
+        assert ranges == {"segments": ShapeRange(1, 5, 64)}
+        profiles[graph] = input_profiles(spec, ranges)
+    assert profiles == {
+        "visual_stem": [
+            InputProfile("faces", (1, 224, 224, 3), (5, 224, 224, 3), (64, 224, 224, 3)),
+        ],
+        "visual": [
+            InputProfile("visual_map", (1, 12, 28, 28), (5, 12, 28, 28), (64, 12, 28, 28)),
+            InputProfile("text", (1, 32), (5, 32), (64, 32)),
+        ],
+    }
 
 
 def test_only_a_graphs_own_dimensions_are_in_its_key(manifest):
@@ -32,6 +40,7 @@ def test_only_a_graphs_own_dimensions_are_in_its_key(manifest):
     assert names == {
         "text": ["batch", "tokens"],
         "audio": ["segments"],
+        "visual_stem": ["segments"],
         "visual": ["segments"],
         "fusion": ["batch", "clip_segments"],
     }
