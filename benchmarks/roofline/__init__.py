@@ -1,0 +1,1 @@
+"""How near each graph comes to what the machine can do."""
