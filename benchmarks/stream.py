@@ -10,8 +10,9 @@ again from its clip, as a user without a stream would have to. For the growth an
 clip goes through a pipe as fast as decisions are made, nothing left out; resident memory is read
 from the system after every decision.
 
-Rows of clips that are not measured anew stay as they are in results/stream.json, each with its own
-commit and load; ``--seconds 0`` and ``--hour 0`` leave out a part.
+Rows of clips that are not measured anew stay as they are in results/stream.json, with their commit
+and load; ``--seconds 0`` and ``--hour 0`` leave out a part. With ``--add`` a clip's decisions are put
+together with those of earlier runs, each of which can then be short on a machine that others use.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def main() -> int:
     parser.add_argument("--hour", type=float, default=3600.0, metavar="S", help="default: 3600")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--window-segments", type=int, default=5)
+    parser.add_argument("--add", action="store_true", help="to the decisions of earlier runs")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")
     args = parser.parse_args()
     recognizer = Recognizer(args.bundle, threads=args.threads)
@@ -73,7 +75,8 @@ def main() -> int:
             long = looped(clip, Path(folder) / f"{clip.stem}.mkv", args.seconds + WARM_UP_S)
             for changes in (False, True):
                 row = latency(recognizer, long, args.window_segments, changes)
-                replace_row(outcome["latency"], {"clip": describe_clip(clip), **row})
+                row["clip"] = describe_clip(clip)
+                replace_row(outcome["latency"], row, add=args.add)
             long.unlink()
         if args.hour:
             long = looped(args.clip[0], Path(folder) / "hour.mkv", args.hour)
@@ -81,7 +84,9 @@ def main() -> int:
     write(args.out / "stream.json", json.dumps(outcome, indent=1) + "\n")
     write(args.out / "stream.md", as_markdown(outcome))
     print(as_markdown(outcome))
-    worst = max((row["from_segment_end_ms"]["p99"] for row in outcome["latency"]), default=0.0)
+    worst = max(
+        (pooled(row, "from_segment_end_ms")["p99"] for row in outcome["latency"]), default=0.0
+    )
     grew = outcome["memory"]["grows"] if outcome["memory"] else False
     return 0 if worst <= MUST_MS and not grew else 1
 
@@ -94,8 +99,8 @@ def keep(outcome: dict[str, Any], file: Path) -> None:
             outcome["latency"], outcome["memory"] = old["latency"], old["memory"]
 
 
-def replace_row(rows: list[dict[str, Any]], new: dict[str, Any]) -> None:
-    """Put a row in the place of the one it repeats."""
+def replace_row(rows: list[dict[str, Any]], new: dict[str, Any], *, add: bool) -> None:
+    """Put a row in the place of the one it repeats, or its decisions together with that one's."""
     same = [
         row
         for row in rows
@@ -103,8 +108,16 @@ def replace_row(rows: list[dict[str, Any]], new: dict[str, Any]) -> None:
     ]
     for row in same:
         rows.remove(row)
+        if add:
+            new["runs"] = row["runs"] + new["runs"]
+            new["text_changes"] += row["text_changes"]
     rows.append(new)
     rows.sort(key=lambda row: (row["clip"]["size_px"], row["text_changes"]))
+
+
+def pooled(row: dict[str, Any], name: str) -> dict[str, float]:
+    """Quantiles of a measurement over a row's runs."""
+    return quantiles([value for run in row["runs"] for value in run[name]])
 
 
 def looped(clip: Path, target: Path, seconds: float) -> Path:
@@ -162,19 +175,16 @@ def latency(recognizer: Recognizer, path: Path, window: int, changes: bool) -> d
             if changes and result.end_s > (texts + 1) * TEXT_EVERY_S + WARM_UP_S:
                 texts += 1
                 session.stream.set_text(TEXTS[texts % 2])
-    counts = session.stream.counts
-    return {
-        "decisions": len(delays_ms),
-        "text_changes": texts,
-        "from_segment_end_ms": quantiles(delays_ms[:-1]),
-        "from_last_sound_ms": quantiles(arrivals_ms[:-1]),
-        "work_a_decision_ms": quantiles(spent_ms[:-1]),
-        "whole_window_anew_ms": quantiles(anew_ms),
-        "dropped_frames": counts.dropped_frames,
-        "counts": asdict(counts),
-        "load_average": os.getloadavg(),
+    run = {
+        "from_segment_end_ms": delays_ms[:-1],
+        "from_last_sound_ms": arrivals_ms[:-1],
+        "work_a_decision_ms": spent_ms[:-1],
+        "whole_window_anew_ms": anew_ms,
+        "counts": asdict(session.stream.counts),
+        "load_average": os.getloadavg()[0],
         "commit": commit(),
     }
+    return {"text_changes": texts, "runs": [run]}
 
 
 def whole_window(path: Path, window: int) -> Clip:
@@ -325,13 +335,15 @@ def as_markdown(outcome: dict[str, Any]) -> str:
         f"`{bundle['preset']}` ({precisions}), window of {outcome['window_segments']} segments.",
         "",
         "A recording arrives in real time. Milliseconds from the end of the window's last segment "
-        f"to the decision (must {outcome['must_ms']:g}, aim {outcome['aim_ms']:g} at p99); the "
-        "packets' length, decoding and waiting are in it. The last column is the network alone on "
-        "the whole window anew, in idle moments of the same run, as a median.",
+        f"to the decision (must {outcome['must_ms']:g}, aim {outcome['aim_ms']:g} at p99): what "
+        "remains of the packet it ends in, decoding and waiting are in it; then of that the part "
+        "after the packet had come. *Window anew* is the network on the whole window, in idle "
+        "moments of the same run: the ratio is of medians. *Load* is the machine's average at the "
+        "end of each run, other people's work included.",
         "",
-        "| recording | text | decisions | p50 | p90 | p99 | most | of it after the last packet, "
-        "p99 | dropped | load | window anew |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| recording | text | decisions | p50 | p90 | p99 | most | after the packet p50 | p99 | "
+        "window anew | as fast | dropped | load |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         *(latency_line(row) for row in outcome["latency"]),
     ]
     if outcome["memory"]:
@@ -340,14 +352,18 @@ def as_markdown(outcome: dict[str, Any]) -> str:
 
 
 def latency_line(row: dict[str, Any]) -> str:
-    clip, end, last = row["clip"], row["from_segment_end_ms"], row["from_last_sound_ms"]
+    clip, end = row["clip"], pooled(row, "from_segment_end_ms")
+    last, anew = pooled(row, "from_last_sound_ms"), pooled(row, "whole_window_anew_ms")
     size = " x ".join(str(side) for side in clip["size_px"])
     text = f"changes {row['text_changes']} times" if row["text_changes"] else "one"
+    decisions = sum(len(run["from_segment_end_ms"]) for run in row["runs"])
+    dropped = sum(run["counts"]["dropped_frames"] for run in row["runs"])
+    loads = ", ".join(f"{run['load_average']:.1f}" for run in row["runs"])
     return (
-        f"| {size}, {clip['frames_per_s']:.3g} Hz | {text} | {row['decisions']} | {end['p50']:.1f} "
-        f"| {end['p90']:.1f} | {end['p99']:.1f} | {end['max']:.1f} | {last['p99']:.1f} | "
-        f"{row['dropped_frames']} | {row['load_average'][0]:.1f} | "
-        f"{row['whole_window_anew_ms']['p50']:.1f} |"
+        f"| {size}, {clip['frames_per_s']:.3g} Hz | {text} | {decisions} | {end['p50']:.1f} "
+        f"| {end['p90']:.1f} | {end['p99']:.1f} | {end['max']:.1f} | {last['p50']:.1f} | "
+        f"{last['p99']:.1f} | {anew['p50']:.1f} | {anew['p50'] / last['p50']:.1f} x | {dropped} | "
+        f"{loads} |"
     )
 
 
