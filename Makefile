@@ -4,7 +4,7 @@ CPU_VENV := .venv-cpu
 BIN := $(VENV)/bin
 SOURCES := $(shell git ls-files mer_edge train export runtime 2>/dev/null)
 
-.PHONY: demo test lint types check parity bench-prepare bench-export bench-gpu lock clean help
+.PHONY: demo test lint types check parity bench bench-chain bench-roofline bench-prepare bench-export bench-gpu lock clean help
 
 help:  ## show these targets
 	@grep -hE '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,19 @@ bench-export: $(VENV)/ready  ## TensorRT-RTX engines of the paper preset in ever
 	$(BIN)/python benchmarks/build_engines.py --preset paper
 
 BUNDLE ?= tests/data/tiny-bundle
+
+bench: $(VENV)/ready  ## pytest-benchmark on BUNDLE=...; THREADS=2 sets the threads
+	BUNDLE=$(BUNDLE) THREADS=$(THREADS) $(BIN)/python -m pytest benchmarks -n0 --benchmark-only \
+	  --benchmark-columns=median,iqr,min,max,rounds --benchmark-sort=name
+
+FP32 ?= paper-fp32
+INT8 ?= paper-int8
+
+bench-chain: $(VENV)/ready  ## the bundles FP32=... INT8=... against PyTorch, OpenVINO, one graph; minutes
+	$(BIN)/python benchmarks/chain_against_peers.py --fp32 $(FP32) --int8 $(INT8) $(if $(CLIP),--clip $(CLIP))
+
+bench-roofline: $(VENV)/ready  ## how near their graphs come to this machine's ceilings; a minute
+	$(BIN)/python benchmarks/roofline_page.py --fp32 $(FP32) --int8 $(INT8)
 
 bench-gpu: $(VENV)/ready  ## what needs a GPU: engines, golden tensors, latencies of BUNDLE="DIR ..."
 	$(BIN)/python -m benchmarks.on_gpu $(BUNDLE:%=--bundle %)
@@ -79,7 +92,7 @@ build/stubs/ready: requirements/stubs.lock $(VENV)/ready
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.10
 
 lock:  ## resolve the locks anew; needs uv (pip install uv)
-	$(LOCK) --extra cpu --extra asr --extra train --extra export --group dev pyproject.toml -o requirements/dev.lock
+	$(LOCK) --extra cpu --extra asr --extra batch --extra ray --extra train --extra export --group dev pyproject.toml -o requirements/dev.lock
 	$(LOCK) --extra cpu pyproject.toml -o requirements/cpu.lock
 	echo pip | $(LOCK) - -o requirements/pip.lock
 	echo tensorrt-stubs==10.13.0.35.1 | $(LOCK) --no-deps - -o requirements/stubs.lock

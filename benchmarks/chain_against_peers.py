@@ -38,7 +38,7 @@ from mer_edge.files import new_file
 from runtime.bench.cold import ColdRun, cold_run, summarise
 from runtime.bench.machine import read_machine
 from runtime.bench.partner import Partner
-from runtime.bench.peers import start_peer
+from runtime.bench.peers import PEERS, MadeGraph, make_graph, start_peer
 from runtime.bench.rounds import run_rounds
 from runtime.bench.session import bundle_facts
 from runtime.bench.stability import Watch
@@ -133,9 +133,10 @@ def measure_speed(
     """All subjects in turn; per subject its latency, per pair the ratio."""
     with ExitStack() as stack:
         partners: dict[str, Partner] = {}
+        starter = Starter(args, bundles, clip)
         starting = progress.add_task("starting", total=len(ENGINES) + 2)
         for name in (FP32, INT8, *ENGINES):
-            partners[name] = stack.enter_context(start(name, args, bundles, clip))
+            partners[name] = stack.enter_context(starter.start(name))
             progress.advance(starting)
         watch = Watch()
         turns = progress.add_task("in turns", total=args.rounds)
@@ -161,18 +162,34 @@ def measure_speed(
     }
 
 
-def start(name: str, args: argparse.Namespace, bundles: dict[str, Bundle], clip: Path) -> Partner:
-    """A subject in its own process."""
-    if name in bundles:
-        return start_peer(str(bundles[name].path), bundles[name], clip, "cpu", args.threads)
-    bundle = bundles[INT8 if name == "int8-merged" else FP32]
-    peer = "onnxruntime-merged" if name == "int8-merged" else name
-    # Each graph that is made lies beside the clip, under its name: one folder for each peer.
-    folder = clip.parent / name
-    folder.mkdir()
-    own = folder / clip.name
-    own.write_bytes(clip.read_bytes())
-    return start_peer(peer, bundle, own, "cpu", args.threads)
+class Starter:
+    """Starts each subject in its own process; what several need is made once.
+
+    Args:
+        clip: .npz; the graphs that are made lie beside it.
+    """
+
+    def __init__(self, args: argparse.Namespace, bundles: dict[str, Bundle], clip: Path) -> None:
+        self._threads, self._bundles, self._clip = args.threads, bundles, clip
+        self._graphs: dict[str, MadeGraph] = {}
+
+    def start(self, name: str) -> Partner:
+        """One of ours, or one of ``ENGINES``."""
+        if name in self._bundles:
+            return self._peer(str(self._bundles[name].path), self._bundles[name], None)
+        bundle = self._bundles[INT8 if name == "int8-merged" else FP32]
+        peer = "onnxruntime-merged" if name == "int8-merged" else name
+        kind = PEERS[peer].graph
+        if not kind:
+            return self._peer(peer, bundle, None)
+        key = name if kind == "joined" else kind
+        if key not in self._graphs:
+            file = self._clip.with_name(f"{key}.onnx")
+            self._graphs[key] = make_graph(kind, bundle, file, None, name)
+        return self._peer(peer, bundle, self._graphs[key])
+
+    def _peer(self, peer: str, bundle: Bundle, graph: MadeGraph | None) -> Partner:
+        return start_peer(peer, bundle, self._clip, "cpu", self._threads, graph=graph)
 
 
 def measure_cold_starts(args: argparse.Namespace, clip: Path, progress: Progress) -> dict[str, Any]:

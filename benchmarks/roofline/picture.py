@@ -12,7 +12,8 @@ from mer_edge.pictures import NO_PICTURE, STAGE_COLOURS
 
 COLOURS = {**STAGE_COLOURS, "visual_stem": "#7fa8d6"}
 MARKERS = {"fp32": "o", "int8": "s"}
-SHIFTS = {"up": (0, 9), "down": (0, -15)}
+SHIFTS = {"fp32": (9, -11), "int8": (9, 3)}
+"""Of the labels, in points."""
 
 
 def draw_roofline(outcome: dict[str, Any], path: Path) -> None:
@@ -23,13 +24,13 @@ def draw_roofline(outcome: dict[str, Any], path: Path) -> None:
     bandwidth = max(ceilings["copy"], ceilings["read"])
     figure = Figure(figsize=(10, 6.5), layout="constrained")
     axes = figure.add_subplot()
-    intensities = np.logspace(-0.5, 5, 300)
+    intensities = np.logspace(-0.5, 4.3, 300)
     for kind, style in (("fp32", "-"), ("int8", "--")):
         roof = np.minimum(ceilings[kind], intensities * bandwidth) / 1e9
         name = f"{kind} products: {ceilings[kind] / 1e9:.0f} G operations/s"
         axes.plot(intensities, roof, style, color="#2b2f33", label=name, linewidth=1.5)
     axes.plot([], [], " ", label=f"memory: {bandwidth / 1e9:.0f} GB/s")
-    for number, row in enumerate(outcome["graphs"]):
+    for row in outcome["graphs"]:
         reached = row["operations"] / row["least_ms"] / 1e6
         axes.plot(
             row["intensity"], reached, MARKERS[row["precision"]], markersize=9,
@@ -38,8 +39,8 @@ def draw_roofline(outcome: dict[str, Any], path: Path) -> None:
         axes.annotate(
             f"{row['graph']} {row['precision']}, {row['share_of_bound']:.0%}",
             (row["intensity"], reached),
-            SHIFTS["up" if number % 2 == 0 else "down"],
-            textcoords="offset points", ha="center", fontsize=8,
+            SHIFTS[row["precision"]],
+            textcoords="offset points", fontsize=8,
         )  # fmt: skip
     axes.set(
         xscale="log",

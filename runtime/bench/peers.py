@@ -47,6 +47,15 @@ OPENVINO = "openvino>=2025.1"
 """It comes with no extra: the runtime does not use it."""
 
 
+@dataclass(frozen=True)
+class MadeGraph:
+    """The whole network as one ONNX file."""
+
+    file: Path
+    notes: list[str]
+    """What is to be said of it."""
+
+
 def check_peer(name: str, run: Path | None, device: str) -> None:
     """Whether ``--against name`` can be had, asked before anything is measured or imported.
 
@@ -87,12 +96,14 @@ def start_peer(
     device: str,
     threads: int | None,
     run: Path | None = None,
+    graph: MadeGraph | None = None,
 ) -> Partner:
     """The child process, ready for its first turn.
 
     Args:
         clip: .npz of ``mer_edge.clip_file``; a graph that has to be made is put beside it.
         run: a training run, whose weights it takes.
+        graph: made before; None makes it.
 
     Raises:
         MerEdgeError: see ``check_peer``; or the peer cannot run this network.
@@ -110,10 +121,28 @@ def start_peer(
     if name not in PEERS:
         request["bundle"] = str(Path(name).absolute())
         return Partner("runtime.bench.bundle_peer", request, what)
-    graph = PEERS[name].graph
-    if not graph:
+    kind = PEERS[name].graph
+    if not kind:
         return Partner("export.peers.torch_peer", request, what)
-    request |= {"graph": str(clip.with_suffix(".onnx").absolute()), "joined": graph == "joined"}
-    with Partner("export.peers.graph_maker", request, what) as maker:
-        request["notes"] = maker.notes
+    graph = graph or make_graph(kind, bundle, clip.with_suffix(".onnx"), run, what)
+    request |= {"graph": str(graph.file.absolute()), "notes": graph.notes}
     return Partner("export.peers.graph_peer", request, what)
+
+
+def make_graph(kind: str, bundle: Bundle, file: Path, run: Path | None, what: str) -> MadeGraph:
+    """Write the one graph into ``file``, in a process whose memory is given back at its end.
+
+    Args:
+        kind: ``traced`` or ``joined``.
+
+    Raises:
+        MerEdgeError: the network cannot be built or traced.
+    """
+    request = {
+        "bundle": str(bundle.path.absolute()),
+        "run": None if run is None else str(run.absolute()),
+        "graph": str(file.absolute()),
+        "joined": kind == "joined",
+    }
+    with Partner("export.peers.graph_maker", request, what) as maker:
+        return MadeGraph(file, maker.notes)
