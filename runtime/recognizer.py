@@ -177,9 +177,20 @@ class LazyDetector:
 
     def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
         """See ``mer_edge.faces.face.FaceDetector``."""
+        return self._detector().detect(frame_rgb)
+
+    def detect_near(self, frame_rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[Face]:
+        """See ``mer_edge.faces.face.NearDetector``."""
+        detector = self._detector()
+        if hasattr(detector, "detect_near"):
+            found: list[Face] = detector.detect_near(frame_rgb, faces)
+            return found
+        return detector.detect(frame_rgb)
+
+    def _detector(self) -> FaceDetector:
         if self._opened is None:
             self._opened = _open(None)
-        return self._opened.detect(frame_rgb)
+        return self._opened
 
 
 def _open(yunet: Path | None) -> FaceDetector:

@@ -34,13 +34,30 @@ def detect_downscaled(
     detector: FaceDetector, frame_rgb: NDArray[np.uint8], max_side_px: int = DETECTION_SIDE_PX
 ) -> list[Face]:
     """Faces of ``frame_rgb`` (H, W, 3), in its own pixels, found in a copy of at most that size."""
+    small = downscaled(frame_rgb, max_side_px)
+    return to_frame(detector.detect(small), small, frame_rgb)
+
+
+def downscaled(
+    frame_rgb: NDArray[np.uint8], max_side_px: int = DETECTION_SIDE_PX
+) -> NDArray[np.uint8]:
+    """``frame_rgb`` (H, W, 3), made smaller if its longer side is over ``max_side_px``."""
     frame_rgb = rgb_frame(frame_rgb)
     height, width = frame_rgb.shape[:2]
     scale = max_side_px / max(height, width)
     if scale >= 1:
-        return detector.detect(frame_rgb)
-    small_width, small_height = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(frame_rgb, (small_width, small_height), interpolation=cv2.INTER_AREA)
-    return [
-        face.scaled(width / small_width, height / small_height) for face in detector.detect(small)
-    ]
+        return frame_rgb
+    sides = max(1, round(width * scale)), max(1, round(height * scale))
+    small: NDArray[np.uint8] = cv2.resize(frame_rgb, sides, interpolation=cv2.INTER_AREA)
+    return small
+
+
+def to_frame(
+    faces: list[Face], small: NDArray[np.uint8], frame_rgb: NDArray[np.uint8]
+) -> list[Face]:
+    """Faces of the downscaled frame ``small`` in the pixels of ``frame_rgb``."""
+    height, width = frame_rgb.shape[:2]
+    small_height, small_width = small.shape[:2]
+    if (small_height, small_width) == (height, width):
+        return faces
+    return [face.scaled(width / small_width, height / small_height) for face in faces]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,19 @@ class FaceDetector(Protocol):
 
     def detect(self, frame_rgb: NDArray[np.uint8]) -> list[Face]:
         """Faces of ``frame_rgb`` (H, W, 3), the most confident first."""
+        ...
+
+
+@runtime_checkable
+class NearDetector(FaceDetector, Protocol):
+    """A detector that can look again where faces were, for less than a search of the whole."""
+
+    def detect_near(self, frame_rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[Face]:
+        """The faces near ``faces``, found as ``detect`` would find them.
+
+        Args:
+            faces: of a frame of the same size, about a second before at most.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,13 @@ SCALE_FACTOR = 0.709
 PROPOSE, REFINE, DECIDE = 0.6, 0.7, 0.7
 """Smallest face probability that P-Net, R-Net and O-Net let through."""
 SMALLEST_FACE_PX = 20
+REACH = 1.0
+"""Of its size: how far a face that was seen a second ago is looked for in ``detect_near``."""
+SMALLEST_WINDOW, LARGEST_WINDOW = 0.3, 2.5
+"""Of its size: which of P-Net's windows are looked at there.
+
+Measured on 61 pairs of real frames 0.96 s apart: these find the very same faces as a search of the
+whole frame; from 0.4 on two faces differ (by 2 to 4 % of their size), up to 1.5 four."""
 MOST_WINDOWS = 400
 """Only the most likely windows of a level and of the picture go on, so that a texture full of
 would-be faces costs no more time and memory than a crowd does."""
@@ -71,21 +79,52 @@ class MtcnnDetector:
         windows = self._refined(columns, windows)
         return self._decided(columns, windows)
 
+    def detect_near(self, frame_rgb: NDArray[np.uint8], faces: Sequence[Face]) -> list[Face]:
+        """The faces near ``faces``, which were found in a frame of this size shortly before.
+
+        As :meth:`detect` finds them: P-Net looks at the same pyramid, but only less than ``REACH``
+        face sizes away and with windows of about a face's size. Takes about half the time.
+
+        Raises:
+            MerEdgeError: ``frame_rgb`` is not an 8-bit picture.
+        """
+        columns = cv2.transpose(rgb_frame(frame_rgb))
+        boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+        windows = self._windows(
+            self._proposals_of_level(level, columns, place)
+            for level in pyramid(columns)
+            for place in _places(boxes, level.shape[:2], columns.shape[:2])
+        )
+        return self._decided(columns, self._refined(columns, windows))
+
     def _proposals(self, columns: NDArray[np.uint8]) -> Floats:
         """Square windows that P-Net takes for faces, shape = (N, 4)."""
-        found = [self._proposals_of_level(level, columns) for level in pyramid(columns)]
+        everywhere = slice(None), slice(None)
+        return self._windows(
+            self._proposals_of_level(level, columns, everywhere) for level in pyramid(columns)
+        )
+
+    def _windows(self, found: Iterable[Floats]) -> Floats:
         boxes = np.concatenate([np.zeros((0, 5), np.float32), *found])
         keep = suppress(boxes[:, :4], boxes[:, 4], 0.7)[:MOST_WINDOWS]
         return squares(boxes[keep, :4])
 
-    def _proposals_of_level(self, level: NDArray[np.uint8], columns: NDArray[np.uint8]) -> Floats:
-        """Windows of one pyramid level and their scores, in the frame, shape = (N, 5)."""
-        offsets, probability = self._propose.run(None, {"input_1": _normalised(level[None])})
+    def _proposals_of_level(
+        self, level: NDArray[np.uint8], columns: NDArray[np.uint8], place: tuple[slice, slice]
+    ) -> Floats:
+        """Windows of one place of a pyramid level, and their scores, in the frame.
+
+        Returns:
+            shape = (N, 5)
+        """
+        part = level[None, place[0], place[1]]
+        offsets, probability = self._propose.run(None, {"input_1": _normalised(part)})
         column, row = np.nonzero(probability[0, :, :, 1] > PROPOSE)
         scores = probability[0, column, row, 1]
         best = np.argsort(-scores, kind="stable")[:MOST_WINDOWS]
         column, row, scores = column[best], row[best], scores[best]
         corner = np.stack([column, row], axis=1).astype(np.float32) * STRIDE_PX
+        corner += (place[0].start or 0, place[1].start or 0)
         cells = np.concatenate([corner, corner + CELL_PX], axis=1)
         keep = suppress(cells, scores, 0.5)
         boxes = _shifted(cells[keep], offsets[0, column[keep], row[keep]])
@@ -161,6 +200,26 @@ def pyramid(columns: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
         levels.append(level)
         scale *= SCALE_FACTOR
     return levels
+
+
+def _places(
+    boxes: Floats, level_shape: tuple[int, ...], frame_shape: tuple[int, ...]
+) -> Iterator[tuple[slice, slice]]:
+    """Where on a level of the pyramid faces can be that were at ``boxes`` before, in columns.
+
+    Each begins at an even pixel and has even sides, so that P-Net's windows are those that it has
+    on the whole level.
+    """
+    scale = np.array(level_shape, np.float32) / np.array(frame_shape, np.float32)
+    for box in boxes:
+        size_px = float((box[2:] - box[:2]).max())
+        if not SMALLEST_WINDOW < CELL_PX / (size_px * scale.mean()) < LARGEST_WINDOW:
+            continue
+        centre, reach = (box[:2] + box[2:]) / 2, (REACH + 0.5) * size_px
+        low = np.maximum(np.floor((centre - reach) * scale / 2) * 2, 0).astype(int)
+        high = np.minimum(np.ceil((centre + reach) * scale / 2) * 2, level_shape).astype(int)
+        if (high - low >= CELL_PX).all():
+            yield slice(low[0], high[0]), slice(low[1], high[1])
 
 
 def _normalised(pictures: NDArray[np.uint8]) -> Floats:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.align import align
-from mer_edge.faces.detector import detect_downscaled
 from mer_edge.faces.face import FaceDetector
+from mer_edge.faces.search import FaceSearch
 from mer_edge.faces.track import SeenFace, choose_faces
 from mer_edge.media.ahead import read_ahead
 from mer_edge.media.frames import FrameSource, Picture
@@ -41,7 +41,7 @@ class FaceFinder:
 
     def __init__(self, path: Path, detector: FaceDetector, choice: int) -> None:
         self._path = path
-        self._detector = detector
+        self._search = FaceSearch(detector)
         self._choice = choice
         self._last: tuple[int, list[SeenFace]] | None = None
 
@@ -57,8 +57,8 @@ class FaceFinder:
         seen: list[list[SeenFace]] = []
         sizes: list[tuple[int, int]] = []
         with _decoded_ahead(frames, times_s) as pictures:
-            for picture in pictures:
-                seen.append([] if picture is None else self._faces_of(picture))
+            for time_s, picture in zip(times_s, pictures, strict=True):
+                seen.append([] if picture is None else self._faces_of(picture, time_s))
                 height, width = (1, 1) if picture is None else picture.pixels.shape[:2]
                 sizes.append((width, height))
         chosen = self._choose(seen, sizes, required)
@@ -69,9 +69,9 @@ class FaceFinder:
         present = np.array([face is not None for face in chosen], np.bool_)
         return ClipFaces(crops, present, max(map(len, seen), default=0))
 
-    def _faces_of(self, picture: Picture) -> list[SeenFace]:
+    def _faces_of(self, picture: Picture, time_s: float) -> list[SeenFace]:
         if self._last is None or self._last[0] != picture.key:
-            faces = detect_downscaled(self._detector, picture.pixels)
+            faces = self._search.faces(picture.pixels, time_s)
             faces = sorted(faces, key=lambda face: -face.area_px)
             crops = [
                 (face, align(picture.pixels, face.points))
