@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from mer_edge.errors import MerEdgeError
 
 if TYPE_CHECKING:
-    from export.tensorrt.engines import BuildOptions, Built, Device
+    from export.tensorrt.engines import BuildOptions, Built
+    from mer_edge.engine_keys import Device
 
 SCHEMA_VERSION = 1
 
