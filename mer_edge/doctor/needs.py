@@ -51,6 +51,9 @@ NEEDS = (
     Need("infer --plot", (), RUNS, ("matplotlib",)),
     Need("infer --asr", ("asr",), (*RUNS, "ASR")),
     Need("infer --device cuda", (), (*RUNS, "CUDAExecutionProvider")),
+    Need("bench", (), VERIFIES),
+    Need("bench --plot", (), VERIFIES, ("matplotlib",)),
+    Need("bench --against pytorch", ("export",), VERIFIES),
 )
 
 
