@@ -20,6 +20,7 @@ from mer_edge.faces.face import FaceDetector
 from mer_edge.media.ahead import beside
 from mer_edge.media.clip_faces import AlignedFaces, ClipFaces, FaceFinder
 from mer_edge.media.directory import check_frame_rate
+from mer_edge.media.hardware import check_hwaccel
 from mer_edge.media.segmenting import covered_segments, segment_waveform
 from mer_edge.media.sound import Sound, SoundReader
 from mer_edge.media.source import Media, open_media
@@ -61,15 +62,19 @@ class ClipOptions:
     decoded without "visual", and sound without "audio" only to be transcribed. Text is always
     looked for, because subtitles say where an utterance begins and ends."""
 
+    hwaccel: str | None = None
+    """Decode a file's video on this kind of device (``cuda``, ``vaapi``, ...); None: the CPU."""
+
     def __post_init__(self) -> None:
         if self.face < 1:
             raise MerEdgeError(
                 f"found --face {self.face}; expected 1 for the main person, 2 for the next one, "
                 "and so on"
             )
-        if "visual" not in self.modalities and (self.face != 1 or self.yunet is not None):
-            option = "--face" if self.face != 1 else "--yunet"
+        if "visual" not in self.modalities and (option := self._picture_option()):
             raise MerEdgeError(f"found {option} where no faces are looked for; leave {option} out")
+        if self.hwaccel is not None:
+            check_hwaccel(self.hwaccel)
         if self.frame_rate_hz is not None:
             check_frame_rate(self.frame_rate_hz)
         start_s, end_s = self.start_s or 0.0, self.end_s
@@ -84,6 +89,12 @@ class ClipOptions:
                 f"found a window of {self.window_s:g} s; expected {SEGMENT_S} s, one segment, or "
                 "more"
             )
+
+    def _picture_option(self) -> str | None:
+        """The first option given that only pictures need."""
+        given = (self.face != 1, self.yunet is not None, self.hwaccel is not None)
+        names = ("--face", "--yunet", "--hwaccel")
+        return next((name for name, is_given in zip(names, given, strict=True) if is_given), None)
 
 
 def load_clips(
@@ -120,7 +131,9 @@ def prepare_clips(
     if crops_per_segment < 1 or crops_per_segment % 2 == 0:
         raise ValueError(f"crops_per_segment is {crops_per_segment}; expected an odd number")
     path = Path(source)
-    with open_media(path, options.frame_rate_hz, options.frames, options.sound) as media:
+    # A device is asked for only where pictures are looked at.
+    hwaccel = options.hwaccel if "visual" in options.modalities else None
+    with open_media(path, options.frame_rate_hz, options.frames, options.sound, hwaccel) as media:
         maker = _ClipMaker(_wanted(media, options), options, crops_per_segment, detector)
         yield from without_empty(path, maker.clips(), options.modalities)
 

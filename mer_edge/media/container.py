@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.media.hardware import FILES_ONLY, open_on_device
 
 # PyAV keeps FFmpeg's log off stderr unless a program asks for it; said here because the error
 # line of ours is all that a user shall see.
@@ -21,13 +22,17 @@ NOT_MEDIA_FORMATS = frozenset({"tty", "srt", "webvtt", "ass", "lrc", "concat", "
 
 
 @contextmanager
-def open_container(path: Path) -> Iterator[Any]:
+def open_container(path: Path, hwaccel: str | None = None) -> Iterator[Any]:
     """Open ``path`` for reading and close it afterwards.
 
+    Args:
+        hwaccel: decode the video on this kind of device (``mer_edge.media.hardware``).
+
     Raises:
-        MerEdgeError: the file is missing, unreadable, empty or not a media file.
+        MerEdgeError: the file is missing, unreadable, empty or not a media file; or the device
+            cannot be had.
     """
-    container = _open(path)
+    container = _open(path, hwaccel)
     try:
         if container.format.name in NOT_MEDIA_FORMATS:
             raise MerEdgeError(
@@ -39,15 +44,17 @@ def open_container(path: Path) -> Iterator[Any]:
         container.close()
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, hwaccel: str | None) -> Any:
     _check_file(path)
+    if hwaccel is not None:
+        return open_on_device(path, hwaccel)
     try:
         # An absolute path cannot be read as a protocol ("concat:a|b"), and a playlist may not
         # reach the network.
         return av.open(
             str(path.absolute()),
             # Not options=: before PyAV 17.1 it crashes on mpg, whose streams come while probing.
-            container_options={"protocol_whitelist": "file"},
+            container_options=FILES_ONLY,
             metadata_errors="ignore",
         )
     except PermissionError as error:

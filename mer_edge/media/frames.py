@@ -70,7 +70,7 @@ class VideoFrames:
     are asked for, however long the video is.
     """
 
-    def __init__(self, path: Path, scan: Scan) -> None:
+    def __init__(self, path: Path, scan: Scan, hwaccel: str | None = None) -> None:
         if scan.video is None:
             raise ValueError(f"{path} has no video stream")
         self._path = path
@@ -81,7 +81,9 @@ class VideoFrames:
         self._frame_s = scan.video.frame_s
         self._upright = Upright(scan.video.pixel_aspect)
         self._count = DecodeCount()
-        self._decoder = SelectiveDecoder(path, scan.video.index, scan.origin_s, self._count)
+        self._decoder = SelectiveDecoder(
+            path, scan.video.index, scan.origin_s, self._count, hwaccel
+        )
         self._packets = self._decoder.lookahead
         self._current: _Shown | None = None
         self._next: _Shown | None = None

@@ -12,6 +12,7 @@ import av
 
 from mer_edge.media.container import open_container
 from mer_edge.media.decode import DecodeCount, decode_packet, stream_packets, threaded_stream
+from mer_edge.media.hardware import check_on_device
 from mer_edge.media.lookahead import Lookahead
 
 
@@ -19,12 +20,24 @@ class SelectiveDecoder:
     """The frames of one stream in the order they are shown, without those nobody looks at.
 
     The file stays open until this is closed.
+
+    Raises:
+        MerEdgeError: the video cannot be decoded on a device of the kind ``hwaccel``.
     """
 
-    def __init__(self, path: Path, index: int, origin_s: float, count: DecodeCount) -> None:
+    def __init__(
+        self,
+        path: Path,
+        index: int,
+        origin_s: float,
+        count: DecodeCount,
+        hwaccel: str | None = None,
+    ) -> None:
         self._closing = ExitStack()
-        container = self._closing.enter_context(open_container(path))
+        container = self._closing.enter_context(open_container(path, hwaccel))
         self._stream = threaded_stream(container, index)
+        if hwaccel is not None:
+            check_on_device(path, self._stream, hwaccel)
         self._count = count
         self._out: deque[Any] = deque()
         packets = stream_packets(container, self._stream)

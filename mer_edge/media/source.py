@@ -50,7 +50,11 @@ class Media:
 
 @contextmanager
 def open_media(
-    path: Path, frame_rate_hz: float | None = None, frames: str = "", sound: str = ""
+    path: Path,
+    frame_rate_hz: float | None = None,
+    frames: str = "",
+    sound: str = "",
+    hwaccel: str | None = None,
 ) -> Iterator[Media]:
     """Open a media file or a directory of frames, and close it afterwards.
 
@@ -60,6 +64,7 @@ def open_media(
             duration, or shows 25 a second where there is no sound.
         frames: a pattern for the names of a directory's frames; "" takes every image.
         sound: the name of a directory's sound file; "" takes the only one.
+        hwaccel: decode a file's video on this kind of device (``mer_edge.media.hardware``).
 
     Raises:
         MerEdgeError: whatever keeps the source from being read, named with what to do.
@@ -67,6 +72,11 @@ def open_media(
     if frame_rate_hz is not None:
         check_frame_rate(frame_rate_hz)
     if path.is_dir():
+        if hwaccel is not None:
+            raise MerEdgeError(
+                f"{path}: found --hwaccel {hwaccel} for a directory of frames; expected a video; "
+                "leave --hwaccel out"
+            )
         media = _open_directory(path, frame_rate_hz, frames, sound)
     elif frame_rate_hz is not None and path.is_file():
         raise MerEdgeError(
@@ -79,14 +89,19 @@ def open_media(
             "expected a directory of frames; name the directory, or leave frames and sound out"
         )
     else:
-        media = _open_file(path)
+        media = _open_file(path, hwaccel)
     with closing(media):
         yield media
 
 
-def _open_file(path: Path) -> Media:
+def _open_file(path: Path, hwaccel: str | None) -> Media:
     scan = scan_media(path)
-    frames = VideoFrames(path, scan) if scan.video else None
+    if hwaccel is not None and scan.video is None:
+        raise MerEdgeError(
+            f"{path}: found --hwaccel {hwaccel} for a file without a picture; expected a video; "
+            "leave --hwaccel out"
+        )
+    frames = VideoFrames(path, scan, hwaccel) if scan.video else None
     sound = SoundReader(path, scan) if scan.audio else None
     return Media(path, scan.duration_s, frames, sound, scan.notes)
 
