@@ -11,8 +11,8 @@ clip goes through a pipe as fast as decisions are made, nothing left out; reside
 from the system after every decision.
 
 Rows of clips that are not measured anew stay as they are in results/stream.json, with their commit
-and load; ``--seconds 0`` and ``--hour 0`` leave out a part. With ``--add`` a clip's decisions are put
-together with those of earlier runs, each of which can then be short on a machine that others use.
+and load; ``--seconds 0`` and ``--hour 0`` leave out a part. With ``--add`` a clip's decisions are
+put together with those of earlier runs, which can then be short on a machine that others use.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from rich.progress import track
 
 from mer_edge.checkout import commit
@@ -121,17 +122,23 @@ def pooled(row: dict[str, Any], name: str) -> dict[str, float]:
 
 
 def looped(clip: Path, target: Path, seconds: float) -> Path:
-    """The clip's packets again and again, their time stamps counted on."""
+    """The clip's packets again and again, their time stamps counted on.
+
+    A loop is as long as the clip's sound, so that this goes on without a seam; a last frame that
+    reaches beyond it is left out.
+    """
     with av.open(str(clip)) as source, av.open(str(target), "w") as sink:
-        kept = [stream for stream in source.streams if stream.type in ("video", "audio")]
+        kept = [source.streams.video[0], source.streams.audio[0]]
         streams: dict[int, Any] = {s.index: sink.add_stream_from_template(s) for s in kept}
-        packets = [p for p in source.demux(kept) if p.dts is not None]
-        # From the first time to decode, which may lie before 0, to the last that is shown.
-        length_s = max(float((p.pts + (p.duration or 0)) * p.time_base) for p in packets)
-        length_s -= min(float(p.dts * p.time_base) for p in packets)
+        packets = [packet for packet in source.demux(kept) if packet.dts is not None]
+        sound = [packet for packet in packets if packet.stream is kept[1]]
+        length_s = float(sum(packet.duration for packet in sound) * sound[0].time_base)
+        first_dts = {s.index: min(p.dts for p in packets if p.stream is s) for s in kept}
         data = [
             (p.stream_index, bytes(p), p.pts, p.dts, p.duration, p.time_base, p.is_keyframe)
             for p in packets
+            if float((p.dts + p.duration - first_dts[p.stream_index]) * p.time_base) <= length_s
+            or p.stream is kept[1]
         ]
         start_s = 0.0
         while start_s < seconds:
@@ -203,17 +210,17 @@ def memory(recognizer: Recognizer, path: Path, window: int, seconds: float) -> d
     options = SessionOptions(ClipOptions(text=TextOptions(text=TEXTS[0])), window)
     session = Session(recognizer, parse_source(str(pipe)), options)
     began_s = time.perf_counter()
-    resident: list[tuple[float, float]] = []
+    # Made beforehand and written once: what is measured must not grow by being measured.
+    resident = np.full((int(seconds / 0.96), 2), 1.0)
+    count = 0
     with session:
-        wanted = range(int(seconds / 0.96))
         results = session.results()
-        for _, result in zip(track(wanted, "one hour"), results, strict=False):
-            resident.append((result.end_s, resident_mb()))
-        del results
+        for count, result in zip(track(range(1, len(resident) + 1)), results, strict=False):
+            resident[count - 1] = result.end_s, resident_mb()
     wall_s = time.perf_counter() - began_s
     return {
         "clip": describe_clip(path),
-        **growth(resident),
+        **growth(resident[:count]),
         "wall_s": wall_s,
         "counts": asdict(session.stream.counts),
         "load_average": os.getloadavg(),
@@ -221,9 +228,13 @@ def memory(recognizer: Recognizer, path: Path, window: int, seconds: float) -> d
     }
 
 
-def growth(resident: list[tuple[float, float]]) -> dict[str, Any]:
-    """How memory went; it grows if the last tenth lies above the second by more than they vary."""
-    times_s, values_mb = (np.array(column) for column in zip(*resident, strict=True))
+def growth(resident: NDArray[np.float64]) -> dict[str, Any]:
+    """How memory went; it grows if the last tenth lies more than 1 % above the second.
+
+    Args:
+        resident: shape = (decisions, 2): the stream's time in s and memory in MB.
+    """
+    times_s, values_mb = resident.T
     tenth = len(values_mb) // 10
     early, late = values_mb[tenth : 2 * tenth], values_mb[-tenth:]
     slope = float(np.polyfit(times_s[tenth:] / 3600, values_mb[tenth:], 1)[0])
