@@ -58,6 +58,18 @@ def test_a_stem_runs_on_its_encoders_stream_beside_the_text(rig, tiny):
     assert sizes[0] == 3 * 224 * 224 * 3
 
 
+def test_a_clip_is_few_calls(rig, tiny):
+    """Of the host's time on a fast GPU these are most: docs/gpu.md states the number."""
+    made = rig(bundle=tiny)
+    chain = made.chain()
+    clip = make_clip("a good day", [0.1] * 5, [9] * 5)
+    for _ in range(3):
+        chain.run([clip])
+    made.cuda.log.clear()
+    chain.run([clip])
+    assert len(made.cuda.log) == 54
+
+
 def test_threads_may_share_a_chain(rig):
     made = rig(seed=2)
     chain = made.chain()
