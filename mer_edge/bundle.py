@@ -141,7 +141,8 @@ class Manifest:
     """Of the text encoder, [CLS] and [SEP] included; longer text is truncated. 0 without one."""
     preprocessing: Preprocessing
     graphs: dict[str, GraphSpec]
-    """Keys ``fusion`` and, as far as the variant has them, ``text``, ``audio``, ``visual``."""
+    """Keys ``fusion`` and, as far as the variant has them, ``text``, ``audio``, ``visual``, and
+    ``visual_stem`` where text guides the visual encoder."""
     files: dict[str, str]
     """SHA-256 of every other file of the bundle: golden tensors, tokenizer.json, constants."""
     shape_ranges: dict[str, ShapeRange]
@@ -192,7 +193,7 @@ class Bundle:
         return cls(directory, manifest)
 
     def graph_path(self, graph: str) -> Path:
-        """The ONNX file of ``text``, ``audio``, ``visual`` or ``fusion``, if the bundle has it."""
+        """The ONNX file of one of ``GRAPHS`` that the bundle has."""
         return self.path / self.manifest.graphs[graph].file
 
     @property

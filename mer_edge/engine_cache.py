@@ -38,7 +38,7 @@ class EngineKey:
     """What an engine was made for; with any of it different it is another engine."""
 
     graph: str
-    """``text``, ``audio``, ``visual`` or ``fusion``"""
+    """Its name, of ``mer_edge.bundle.GRAPHS``"""
     graph_sha256: str
     gpu: str
     """The driver's name of the GPU, or ``any``."""

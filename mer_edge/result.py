@@ -46,7 +46,8 @@ class Result:
     """Keys ``audio``, ``visual``, ``text``."""
     timings_ms: dict[str, float]
     """Wall time per stage: ``media`` (decoding, faces and text source together), ``tokenize``,
-    ``text``, ``audio``, ``visual``, ``fusion`` and ``total``; none without the graph."""
+    ``text``, ``audio``, ``visual`` (its stem included), ``fusion`` and ``total``; none without the
+    graph."""
     engine: str
     """The backend that really ran, for example ``onnxruntime CPUExecutionProvider``."""
     notes: list[str] = field(default_factory=list)

@@ -45,7 +45,7 @@ class RangedGraph:
     """Passes on to a loaded graph what it was made for.
 
     Args:
-        name: ``text``, ``audio``, ``visual`` or ``fusion``.
+        name: of ``mer_edge.bundle.GRAPHS``.
         ranges: of the manifest.
     """
 

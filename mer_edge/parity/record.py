@@ -15,9 +15,9 @@ class TensorParity:
     """One tensor in the case where it comes nearest to its limit; differences are absolute."""
 
     part: str
-    """``text``, ``audio``, ``visual`` or ``fusion``: that graph alone, fed with what the reference
-    feeds it. ``chain``: all graphs one after the other. ``modules``: the modules the graphs were
-    traced from, chained in PyTorch, against the whole network."""
+    """A graph's name, of ``mer_edge.bundle.GRAPHS``: it alone, fed with what the reference feeds
+    it. ``chain``: all graphs one after the other. ``modules``: the modules the graphs were traced
+    from, chained in PyTorch, against the whole network."""
     tensor: str
     precision: str
     """Of the graph, of the chain the loosest; its limits hold."""
