@@ -30,6 +30,7 @@ from typing import Any
 import msgspec
 from rich.progress import Progress
 
+from benchmarks.chain_page import ALSO, ENGINES, FP32, INT8, as_markdown
 from mer_edge.bundle import Bundle
 from mer_edge.checkout import commit
 from mer_edge.clip_file import save_clip
@@ -39,22 +40,13 @@ from runtime.bench.cold import ColdRun, cold_run, summarise
 from runtime.bench.machine import read_machine
 from runtime.bench.partner import Partner
 from runtime.bench.peers import PEERS, MadeGraph, make_graph, start_peer
+from runtime.bench.report import bundle_facts
 from runtime.bench.rounds import run_rounds
-from runtime.bench.session import bundle_facts
 from runtime.bench.stability import Watch
 from runtime.bench.summary import Latency, Ratio
 from runtime.bench.workload import synthetic_clip
 
 RESULTS = Path(__file__).resolve().parent / "results"
-FP32, INT8 = "fp32 chain", "INT8 chain"
-ENGINES = {
-    "pytorch": "PyTorch eager fp32",
-    "onnxruntime": "one graph fp32, ONNX Runtime",
-    "onnxruntime-merged": "the fp32 chain's graphs joined, ONNX Runtime",
-    "int8-merged": "the INT8 chain's graphs joined, ONNX Runtime",
-    "openvino": "one graph bf16, OpenVINO",
-    "openvino-fp32": "one graph fp32, OpenVINO",
-}
 IMPORT = "import torch, transformers"
 """Tells when it is through: the clock is the one of the process that started it."""
 IMPORT_PROGRAM = f"import time; {IMPORT}; print(time.perf_counter())"
@@ -76,12 +68,6 @@ SPEED = (
     Claim("chain against one whole-model graph, same engine, fp32", FP32, "onnxruntime", 1.0, 1.1),
     Claim("INT8 chain against PyTorch eager fp32", INT8, "pytorch", 5.3, 9.0),
     Claim("INT8 chain against OpenVINO bf16, one graph", INT8, "openvino", 1.4, 2.5),
-)
-ALSO = (
-    ("fp32 chain against its own graphs joined into one", FP32, "onnxruntime-merged"),
-    ("INT8 chain against its own graphs joined into one", INT8, "int8-merged"),
-    ("fp32 chain against OpenVINO fp32, one graph", FP32, "openvino-fp32"),
-    ("INT8 chain against the fp32 chain", INT8, FP32),
 )
 
 
@@ -279,88 +265,6 @@ def claim_row(what: str, ratio: dict[str, Any], must: float, aim: float) -> dict
     return {"what": what, "value": value, "must": must, "aim": aim, "reached": reached} | {
         key: ratio[key] for key in ("low", "high", "quartiles", "rounds")
     }
-
-
-def as_markdown(outcome: dict[str, Any]) -> str:
-    """The result as a page."""
-    machine, clip = outcome["machine"], outcome["clip"]
-    stability = outcome["stability"]
-    verdict = "quiet" if not stability["noisy"] else "noisy: " + "; ".join(stability["reasons"])
-    versions = outcome["versions"] | machine["versions"]
-    parts = [
-        "# The chain against what one would run instead",
-        f"`python benchmarks/chain_against_peers.py`, {outcome['measured']}, commit "
-        f"`{outcome['commit'][:12]}`. {machine['processor']}, {machine['cores']} cores, "
-        f"{clip['threads']} threads each; preset `{outcome['bundles'][FP32]['preset']}`, "
-        f"{clip['segments']} segments, {clip['tokens']} tokens. Every subject is a process of its "
-        "own, they take turns, from the clip's arrays to the decision; a ratio above 1 means that "
-        "ours is faster. Random weights: what a run costs does not depend on them. The machine "
-        f"was {verdict}.",
-        _table(
-            ("what", "ratio of medians", "95 % interval", "rounds' quartiles", "must", "aim", ""),
-            [_claim(row) for row in outcome["claims"]],
-        ),
-        "Beside them:",
-        _table(
-            ("what", "ratio of medians", "95 % interval", "rounds' quartiles"),
-            [[what, *_ratio(outcome["ratios"][what])] for what, _, _ in ALSO]
-            + [["first fp32 result of a cold process against the import",
-                *_ratio(outcome["cold_ratios"][FP32])]],
-        ),
-        "## Latency, ms",
-        _table(
-            ("subject", "engine", "p50", "p90", "p99", "min", "max", "runs"),
-            [[ENGINES.get(name, name), outcome["engines"][name], *_latency(latency)]
-             for name, latency in outcome["latency_ms"].items()],
-        ),
-        "## Cold starts, ms\n\nFrom the start of a new process to the first decision (or the end "
-        "of the import); files in the system's cache. Parts are medians.",
-        _table(
-            ("process", "p50", "p90", "p99", "min", "max", "runs", "parts"),
-            [[name, *_latency(latency), _phases(outcome["cold_phases_ms"].get(name, {}))]
-             for name, latency in outcome["cold_ms"].items()],
-        ),
-        f"## Peak memory\n\nOf a new process after one decision on {outcome['memory_of']}: "
-        "everything resident, interpreter and libraries included.",
-        _table(
-            ("process", "MB"),
-            [[ENGINES.get(name, name), f"{value / 1e6:.0f}"]
-             for name, value in outcome["memory_bytes"].items()],
-        ),
-        "Versions: " + ", ".join(f"{name} {value}" for name, value in versions.items()) + ".",
-    ]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
-
-
-def _claim(row: dict[str, Any]) -> list[str]:
-    limits = [f"{row['must']:g} x", f"{row['aim']:g} x", row["reached"]]
-    if "quartiles" in row:
-        return [row["what"], *_ratio(row), *limits]
-    return [row["what"], f"**{row['value']:.2f} x**", "", "", *limits]
-
-
-def _ratio(ratio: dict[str, Any]) -> list[str]:
-    first, second, third = ratio["quartiles"]
-    value = ratio.get("of_medians", ratio.get("value"))
-    return [
-        f"**{value:.2f} x**",
-        f"{ratio['low']:.2f} to {ratio['high']:.2f}",
-        f"{first:.2f}, {second:.2f}, {third:.2f}",
-    ]
-
-
-def _latency(latency: dict[str, Any]) -> list[str]:
-    keys = ("p50_ms", "p90_ms", "p99_ms", "min_ms", "max_ms")
-    return [*(f"{latency[key]:.1f}" for key in keys), str(latency["runs"])]
-
-
-def _phases(phases: dict[str, float]) -> str:
-    return ", ".join(f"{name} {spent:.0f}" for name, spent in phases.items())
-
-
-def _table(head: Any, rows: Any) -> str:
-    lines = [list(head), ["---"] * len(list(head)), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def write(file: Path, text: str) -> None:

@@ -20,7 +20,8 @@ import msgspec
 import onnx
 from rich.progress import track
 
-from benchmarks.chain_against_peers import _table, write
+from benchmarks.chain_against_peers import write
+from benchmarks.chain_page import table
 from benchmarks.rewrites.timing import Feed, open_session, random_feed
 from benchmarks.roofline.ceilings import TRIES, moving, product
 from benchmarks.roofline.picture import draw_roofline
@@ -28,7 +29,7 @@ from benchmarks.roofline.work import Work, count_work
 from mer_edge.bundle import GRAPHS, Bundle
 from mer_edge.checkout import commit
 from runtime.bench.machine import read_machine
-from runtime.bench.session import bundle_facts
+from runtime.bench.report import bundle_facts
 from runtime.bench.stability import Watch
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -166,7 +167,7 @@ def as_markdown(outcome: dict[str, Any]) -> str:
         "MatMulInteger of uint8 and int8) in ONNX Runtime; a copy (read and written bytes, as "
         "STREAM counts) and a read of 128 MB in NumPy, all threads. The faster of the two last "
         "is the ceiling of the memory.",
-        _table(
+        table(
             ("what", "at best"),
             [
                 *((f"{kind} products", f"{ceilings[kind] / 1e9:.0f} G operations/s")
@@ -179,7 +180,7 @@ def as_markdown(outcome: dict[str, Any]) -> str:
         "inputs and outputs. The bound is the longer of the time that the operations take at the "
         "ceiling of their kind and the time that the bytes take; the share is the bound through "
         "the best run.",
-        _table(
+        table(
             ("graph", "precision", "G operations", "of them eight bit", "MB", "operations/byte",
              "bound by", "bound, ms", "best run, ms", "share of the bound"),
             [_cells(row) for row in outcome["graphs"]],
@@ -187,7 +188,7 @@ def as_markdown(outcome: dict[str, Any]) -> str:
         "\n".join(lines),
         "What lies between the operators is not in the bound, because an engine may keep it in "
         "its caches. If none of it stayed there, it would be:",
-        _table(
+        table(
             ("graph", "precision", "MB between operators", "ms at the memory's ceiling"),
             [
                 [row["graph"], row["precision"], f"{row['between_bytes'] / 1e6:.0f}",
@@ -196,7 +197,7 @@ def as_markdown(outcome: dict[str, Any]) -> str:
             ],
         ),
         "## Where the operations are, G",
-        _table(
+        table(
             ("graph", "precision", "kinds"),
             [[row["graph"], row["precision"], _kinds(row["per_operator"])]
              for row in outcome["graphs"]],

@@ -10,6 +10,7 @@ import numpy as np
 from mer_edge.clip_file import load_clip
 from mer_edge.turns import Runner, serve
 from runtime.bench.machine import versions
+from runtime.bench.own_runs import logits_of
 from runtime.recognizer import Recognizer
 
 
@@ -25,8 +26,6 @@ def make_runner(request: dict[str, Any]) -> Runner:
     engine = recognizer.recognize(clip).engine
 
     def run() -> Any:
-        probabilities = recognizer.recognize(clip).probabilities
-        p = np.array(list(probabilities.values()))
-        return np.log(p) - np.log1p(-p)
+        return np.array(logits_of(recognizer.recognize(clip)))
 
     return Runner(run, engine, versions=versions())

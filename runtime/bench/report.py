@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mer_edge.bundle import MANIFEST, Bundle, sha256_of
 from mer_edge.process_memory import PeakMemory
 from runtime.bench.energy import Energy
 from runtime.bench.machine import Machine
@@ -115,3 +116,18 @@ class BenchReport:
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
     schema_version: int = BENCH_SCHEMA_VERSION
+
+
+def bundle_facts(bundle: Bundle) -> BundleFacts:
+    """Which bundle, so that two reports can be told apart."""
+    manifest = bundle.manifest
+    return BundleFacts(
+        path=str(bundle.path),
+        sha256=sha256_of(bundle.path / MANIFEST),
+        bytes=sum(file.stat().st_size for file in bundle.path.iterdir() if file.is_file()),
+        variant=manifest.variant,
+        preset=manifest.preset,
+        precision=manifest.precision,
+        graphs={name: spec.precision for name, spec in manifest.graphs.items()},
+        target=manifest.target,
+    )

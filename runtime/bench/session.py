@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,19 +10,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from mer_edge.bundle import MANIFEST, Bundle, sha256_of
+from mer_edge.bundle import Bundle
 from mer_edge.checkout import commit
 from mer_edge.clip import Clip
 from mer_edge.clip_file import save_clip
-from mer_edge.result import Result
 from runtime.bench.cold import cold_run, measure_cold
 from runtime.bench.energy import open_meter
 from runtime.bench.machine import read_machine
 from runtime.bench.options import BenchOptions
+from runtime.bench.own_runs import OwnRuns
 from runtime.bench.partner import Partner
 from runtime.bench.peer_figures import peer_figures
 from runtime.bench.peers import start_peer
-from runtime.bench.report import BenchReport, BundleFacts, Settings, Throughput
+from runtime.bench.report import BenchReport, Settings, Throughput, bundle_facts
 from runtime.bench.rounds import Rounds, Step, run_rounds
 from runtime.bench.spans import RecordedChain, Span, stage_times_ms
 from runtime.bench.stability import Watch
@@ -231,67 +230,6 @@ class Session:
         return Workload("synthetic", clip.segments, tokens_of(self._bundle, clip), clip.end_s)
 
 
-class OwnRuns:
-    """Our own runtime, run by run, with what its results say of the stages."""
-
-    def __init__(self, recognizer: Recognizer, clip: Clip, file: Path | None) -> None:
-        self._recognizer, self._clip, self._file = recognizer, clip, file
-        self._stages: list[dict[str, float]] = []
-        self.engine = ""
-        self.logits: list[float] | None = None
-
-    def run(self) -> float:
-        """From the file where there is one, else from the clip; milliseconds."""
-        if self._file is None:
-            return self.run_clip()
-        started = time.perf_counter()
-        results = list(self._recognizer.recognize_all(self._file))
-        wall_ms = (time.perf_counter() - started) * 1e3
-        self._take(results)
-        return wall_ms
-
-    def run_clip(self) -> float:
-        """From the clip's arrays to the result, milliseconds."""
-        started = time.perf_counter()
-        result = self._recognizer.recognize(self._clip)
-        wall_ms = (time.perf_counter() - started) * 1e3
-        self.logits = _logits(result)
-        if self._file is None:
-            self._take([result])
-        return wall_ms
-
-    def stages(self, last: int) -> dict[str, Latency]:
-        """Of the last runs, several clips of a run added up."""
-        runs = self._stages[-last:]
-        names = [name for name in runs[0] if name != "total"]
-        if self._file is None:
-            names.remove("media")  # there is none
-        return {name: Latency.of([run.get(name, 0.0) for run in runs]) for name in names}
-
-    def _take(self, results: list[Result]) -> None:
-        self.engine = results[0].engine
-        stages: dict[str, float] = {}
-        for result in results:
-            for name, spent in result.timings_ms.items():
-                stages[name] = stages.get(name, 0.0) + spent
-        self._stages.append(stages)
-
-
-def bundle_facts(bundle: Bundle) -> BundleFacts:
-    """Which bundle, so that two reports can be told apart."""
-    manifest = bundle.manifest
-    return BundleFacts(
-        path=str(bundle.path),
-        sha256=sha256_of(bundle.path / MANIFEST),
-        bytes=sum(file.stat().st_size for file in bundle.path.iterdir() if file.is_file()),
-        variant=manifest.variant,
-        preset=manifest.preset,
-        precision=manifest.precision,
-        graphs={name: spec.precision for name, spec in manifest.graphs.items()},
-        target=manifest.target,
-    )
-
-
 def _settings(options: BenchOptions) -> Settings:
     return Settings(
         device=options.device,
@@ -302,17 +240,3 @@ def _settings(options: BenchOptions) -> Settings:
         cold_runs=options.cold_runs,
         against=options.against,
     )
-
-
-def _logits(result: Result) -> list[float]:
-    """What the probabilities were made of; each is strictly between 0 and 1 unless it saturates."""
-    import math
-
-    return [
-        math.log(p) - math.log1p(-p) if 0 < p < 1 else math.copysign(math.inf, p - 0.5)
-        for p in result.probabilities.values()
-    ]
-
-
-def median(values: list[float]) -> float:
-    return statistics.median(values)
