@@ -67,7 +67,7 @@ def recognizer(bundle: Bundle, threads: int | None) -> Recognizer:
 @pytest.fixture(scope="module")
 def fed(bundle: Bundle, clip: Clip, threads: int | None) -> dict[str, Fed]:
     """Every graph with the inputs that the chain gives it."""
-    backend = open_backend("cpu", threads)
+    backend = open_backend("cpu", bundle, threads)
     graphs = {name: Fed(graph) for name, graph in load_graphs(bundle, backend).items()}
     texts = Texts(bundle, backend.arrays) if "text" in graphs else None
     Chain(bundle, graphs, texts, backend.arrays).run([clip])

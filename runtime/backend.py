@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from mer_edge.bundle import GraphSpec
+from mer_edge.bundle import Bundle, GraphSpec
 from mer_edge.errors import MerEdgeError
 from runtime.arrays import Array, ArrayOps
 
-DEVICES = ("cpu", "cuda")
+DEVICES = ("cpu", "cuda", "tensorrt", "tensorrt-rtx")
 """What ``--device`` takes."""
 MAX_THREADS = 64
 """Where a machine has fewer cores. An engine starts all that it is told: 100,000 stop a machine."""
@@ -54,11 +54,12 @@ class Backend(Protocol):
         ...
 
 
-def open_backend(device: str, threads: int | None = None) -> Backend:
+def open_backend(device: str, bundle: Bundle, threads: int | None = None) -> Backend:
     """The backend for a device, ready to load graphs.
 
     Args:
         device: one of ``DEVICES``.
+        bundle: whose graphs it will load; on a GPU their ranges of shapes and engines count.
         threads: CPU threads a graph may use; None leaves it to the engine.
 
     Raises:
@@ -70,6 +71,17 @@ def open_backend(device: str, threads: int | None = None) -> Backend:
     most = max(MAX_THREADS, os.cpu_count() or 1)
     if threads is not None and not 1 <= threads <= most:
         raise MerEdgeError(f"--threads {threads}: expected 1 to {most}")
+    if device != "cpu":
+        from runtime.cuda.backend import open_cuda_backend
+
+        return open_cuda_backend(bundle, device, threads)
     from runtime.ort import OrtBackend
 
     return OrtBackend(device, threads)
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise a MerEdgeError for a number of threads that nobody should start."""
+    most = max(MAX_THREADS, os.cpu_count() or 1)
+    if threads is not None and not 1 <= threads <= most:
+        raise MerEdgeError(f"--threads {threads}: expected 1 to {most}")

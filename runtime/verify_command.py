@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of ``mer-edge verify``."""
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="made by mer-edge export")
     engine = parser.add_argument_group("engine")
-    engine.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    engine.add_argument("--device", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx")
     engine.add_argument("--threads", type=int, metavar="N", help="CPU threads of a graph")
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="the report as JSON on stdout")
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from runtime.verify import verify
 
     bundle = Bundle.load(args.bundle)
-    backend = open_backend(args.device, args.threads)
+    backend = open_backend(args.device, bundle, args.threads)
     with Bars(quiet=args.quiet or args.json) as bars:
         found = verify(bundle, backend, lambda what, done, n: bars.step("verify", done, n, what))
     _write(args, bundle, found)

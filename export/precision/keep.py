@@ -81,7 +81,7 @@ def worst_layers(
 
 def _output_in(given: set[str], layer: onnx.NodeProto, original: onnx.ModelProto) -> str:
     """The layer's output; behind its rectifier where that has become part of it."""
-    output = layer.output[0]
+    output: str = layer.output[0]
     behind = [n.output[0] for n in original.graph.node if n.op_type == "Relu" and output in n.input]
     return behind[0] if output not in given and behind else output
 

@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--run", type=Path, metavar="RUN", help="the training run whose weights the peer takes"
     )
     engine = parser.add_argument_group("engine")
-    engine.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    engine.add_argument("--device", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx")
     engine.add_argument("--threads", type=int, metavar="N", help="CPU threads of a graph")
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="the report as JSON on stdout")

@@ -123,7 +123,7 @@ class RecordedChain:
         self.recorder = Recorder()
         self._modalities = bundle.manifest.modalities
         self._detector: RecordedDetector | None = None
-        backend = open_backend(device, threads)
+        backend = open_backend(device, bundle, threads)
         loaded = load_graphs(bundle, backend)
         graphs = {
             name: RecordedGraph(name, graph, backend.arrays, self.recorder)

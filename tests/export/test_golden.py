@@ -95,7 +95,7 @@ def test_signals_and_maps_of_all_cases_but_one_are_made_again(golden):
 
 
 def test_the_clips_go_through_the_runtimes_chain(exported):
-    found = verify(exported.bundle, open_backend("cpu", 1))
+    found = verify(exported.bundle, open_backend("cpu", exported.bundle, 1))
     assert found.passed, found.first_difference
     assert found.parity.max_abs_logit_difference < 1e-5
     cases = {

@@ -24,7 +24,7 @@ def add_golden(path: Path) -> Path:
     which one has sound, one a face and one a text. Of a stem's maps only that of ``all`` is there.
     """
     bundle = Bundle.load(path)
-    graphs = load_graphs(bundle, open_backend("cpu", 1))
+    graphs = load_graphs(bundle, open_backend("cpu", bundle, 1))
     golden: Tensors = {}
     masks = {
         "all": ([[True, True]], [[True, False]], [True]),

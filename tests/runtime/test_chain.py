@@ -42,7 +42,7 @@ class CountingGraph:
 
 def load_chain(path: Path) -> tuple[Chain, dict[str, CountingGraph]]:
     bundle = Bundle.load(path)
-    backend = open_backend("cpu", 1)
+    backend = open_backend("cpu", bundle, 1)
     graphs = {
         name: CountingGraph(backend.load(bundle.graph_path(name), bundle.manifest.graphs[name]))
         for name in GRAPHS

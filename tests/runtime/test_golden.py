@@ -24,7 +24,7 @@ def tiny() -> Bundle:
 
 @pytest.mark.parametrize("case", ["full", "audio_only"])
 def test_every_graph_gives_its_golden_outputs(tiny: Bundle, case: str) -> None:
-    backend = open_backend("cpu", 1)
+    backend = open_backend("cpu", tiny, 1)
     graphs = load_golden(tiny)[case]
     assert {"audio", "fusion"} <= set(graphs)
     for name, tensors in graphs.items():

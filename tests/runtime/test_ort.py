@@ -27,15 +27,15 @@ def test_a_graph_runs_and_names_its_engine(bundle: Bundle) -> None:
     assert graph.engine == "onnxruntime CPUExecutionProvider"
 
 
-def test_unknown_devices_are_refused_with_the_names() -> None:
+def test_unknown_devices_are_refused_with_the_names(bundle: Bundle) -> None:
     with pytest.raises(MerEdgeError, match="--device tpu: no such device; choose from cpu, cuda"):
-        open_backend("tpu")
+        open_backend("tpu", bundle)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 100_000])
-def test_threads_have_bounds(threads: int) -> None:
+def test_threads_have_bounds(bundle: Bundle, threads: int) -> None:
     with pytest.raises(MerEdgeError, match=rf"--threads {threads}: expected 1 to \d+$"):
-        open_backend("cpu", threads)
+        open_backend("cpu", bundle, threads)
 
 
 @pytest.mark.skipif(
@@ -44,7 +44,7 @@ def test_threads_have_bounds(threads: int) -> None:
 )
 def test_cuda_is_an_error_where_the_package_has_none() -> None:
     with pytest.raises(MerEdgeError, match=r"--device cuda: .* offers .*CPUExecutionProvider"):
-        open_backend("cuda")
+        OrtBackend("cuda", None)
 
 
 def test_cuda_is_an_error_where_the_session_comes_without_it(
@@ -60,7 +60,7 @@ def test_cuda_is_an_error_where_the_session_comes_without_it(
         return real(path, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", without_cuda)
-    backend = open_backend("cuda")
+    backend = OrtBackend("cuda", None)
     with pytest.raises(MerEdgeError, match=r"asked for CUDA.*, the session runs on CPU"):
         backend.load(bundle.graph_path("text"), bundle.manifest.graphs["text"])
 
@@ -116,7 +116,7 @@ def test_two_packages_in_one_folder_are_refused(monkeypatch: pytest.MonkeyPatch)
     both = {"onnxruntime": "1.23.0", "onnxruntime-gpu": "1.22.0"}
     monkeypatch.setattr(engines, "installed_onnxruntimes", lambda: both)
     with pytest.raises(MerEdgeError, match="pip uninstall onnxruntime onnxruntime-gpu") as caught:
-        open_backend("cpu")
+        OrtBackend("cpu", None)
     assert "onnxruntime 1.23.0 and onnxruntime-gpu 1.22.0" in str(caught.value)
 
 
@@ -132,7 +132,7 @@ def test_a_missing_package_is_told_with_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'mer-edge\[{extra}\]'"):
-        open_backend(device)
+        OrtBackend(device, None)
 
 
 def test_a_restricted_process_gets_its_own_number_of_threads(

@@ -92,5 +92,5 @@ def test_each_dimension_is_refused_by_name(
 def test_the_ends_of_the_ranges_run(
     bundle: Bundle, graph: str, feeds: dict[str, NDArray[Any]]
 ) -> None:
-    outputs = load_graphs(bundle, open_backend("cpu", 1))[graph].run(feeds)
+    outputs = load_graphs(bundle, open_backend("cpu", bundle, 1))[graph].run(feeds)
     assert set(outputs) == {tensor.name for tensor in bundle.manifest.graphs[graph].outputs}

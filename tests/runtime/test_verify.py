@@ -46,7 +46,8 @@ def copy_in_two(in_two: Path, tmp_path: Path) -> Path:
 
 
 def run(path: Path) -> Verification:
-    return verify(Bundle.load(path), open_backend("cpu", 1))
+    bundle = Bundle.load(path)
+    return verify(bundle, open_backend("cpu", bundle, 1))
 
 
 def set_precision(path: Path, precision: str) -> None:

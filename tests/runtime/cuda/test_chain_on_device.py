@@ -47,7 +47,7 @@ def test_all_tokens_guide_the_encoders(rig, tokens_bundle, seed):
     """Their rows lie apart in memory where the tokens are rounded up to a bucket."""
     chain = rig(bundle=tokens_bundle, seed=seed).chain()
     long = "good day bad day good bad day"  # nine tokens run as ten
-    cpu = open_backend("cpu", 1)
+    cpu = open_backend("cpu", tokens_bundle, 1)
     graphs = load_graphs(tokens_bundle, cpu)
     reference = Chain(tokens_bundle, graphs, Texts(tokens_bundle, cpu.arrays), cpu.arrays)
     for clips in (
