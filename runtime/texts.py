@@ -88,6 +88,9 @@ class Texts:
         self._tokenizer = TextTokenizer(bundle.tokenizer_path, manifest.max_tokens)
         self._absent: NDArray[np.float32] = load_constants(bundle)["absent_text"]
         self._least_tokens = manifest.shape_ranges["tokens"].minimum
+        spec = manifest.graphs["text"]
+        # Such a graph measures the ranges of its numbers in each run, over all that is in it.
+        self._alone = spec.precision == "int8" and manifest.target == "cpu"
         self._gives_tokens = any(
             tensor.name == "tokens" for tensor in manifest.graphs["text"].outputs
         )
@@ -119,19 +122,38 @@ class Texts:
     def encode(self, batch: TokenBatch, graph: LoadedGraph) -> EncodedText:
         """Run the text graph on the texts that are there; the others get the stand-in.
 
-        Where every clip has a text, what the graph gives stays where its engine keeps it.
+        Where every clip has a text, what the graph gives stays where its engine keeps it. Texts
+        of an INT8 graph for the CPU run one by one: what is said of a clip must not depend on the
+        others that happen to be in its batch.
         """
         outputs: dict[str, Array] = {}
         if batch.present.any():
-            outputs = graph.run(
-                {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-            )
+            run = self._run_alone if self._alone and len(batch.input_ids) > 1 else _run_together
+            outputs = run(batch, graph)
         if batch.present.all():
             mask = batch.attention_mask.astype(np.bool_) if self._gives_tokens else None
             return EncodedText(
                 outputs["text"], batch.present, outputs.get("tokens"), mask, batch.notes
             )
         return self._with_stand_ins(batch, {k: self._arrays.to_host(v) for k, v in outputs.items()})
+
+    def _run_alone(self, batch: TokenBatch, graph: LoadedGraph) -> dict[str, Array]:
+        """Each text in a run of its own, and none of its padding."""
+        count, length = batch.input_ids.shape
+        joined: dict[str, NDArray[Any]] = {}
+        for row in range(count):
+            own = max(self._least_tokens, int(batch.attention_mask[row].sum()))
+            feeds = {
+                "input_ids": batch.input_ids[row : row + 1, :own],
+                "attention_mask": batch.attention_mask[row : row + 1, :own],
+            }
+            for name, output in graph.run(feeds).items():
+                values = self._arrays.to_host(output)[0]
+                if name not in joined:
+                    shape = (length, *values.shape[1:]) if name == "tokens" else values.shape
+                    joined[name] = np.zeros((count, *shape), values.dtype)
+                joined[name][row, : len(values)] = values
+        return dict(joined)
 
     def _with_stand_ins(self, batch: TokenBatch, outputs: dict[str, NDArray[Any]]) -> EncodedText:
         count, length = len(batch.present), batch.input_ids.shape[1]
@@ -149,3 +171,7 @@ class Texts:
             tokens[batch.present] = outputs["tokens"]
             token_mask[batch.present] = batch.attention_mask.astype(np.bool_)
         return EncodedText(vectors, batch.present, tokens, token_mask, batch.notes)
+
+
+def _run_together(batch: TokenBatch, graph: LoadedGraph) -> dict[str, Any]:
+    return graph.run({"input_ids": batch.input_ids, "attention_mask": batch.attention_mask})

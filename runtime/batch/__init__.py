@@ -1,0 +1,1 @@
+"""Many files at once: clips of all of them in shared batches, results that survive a kill."""

@@ -1,0 +1,168 @@
+"""``mer-edge infer BUNDLE DIR --out results.jsonl``: many files, results that survive a kill."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK
+from mer_edge.errors import MerEdgeError
+
+if TYPE_CHECKING:
+    from mer_edge.bundle import Bundle
+    from mer_edge.clips import ClipOptions
+    from runtime.batch.job import JobOptions
+    from runtime.batch.record import FileRecord
+    from runtime.batch.report import JobReport
+    from runtime.batch.sources import Source
+    from runtime.batch.store import Store
+
+THIS_MACHINE = "this machine"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of a batch job, as a group of ``mer-edge infer``'s."""
+    group = parser.add_argument_group("many files (FILE is a folder or a manifest .jsonl, .csv)")
+    group.add_argument("--batch", type=int, metavar="N", help="clips at once (default: 8)")
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="threads that decode (default: one a core)"
+    )
+    group.add_argument(
+        "--overwrite", action="store_true", help="start --out anew instead of going on with it"
+    )
+    group.add_argument(
+        "--ray",
+        nargs="?",
+        const=THIS_MACHINE,
+        metavar="ADDRESS",
+        help="run on a Ray cluster (default: this machine's cores)",
+    )
+
+
+def is_job(args: argparse.Namespace) -> bool:
+    """Whether the arguments are those of a batch job: one of its options, a table, many files."""
+    options = (args.batch, args.workers, args.ray, args.overwrite or None)
+    if any(option is not None for option in options):
+        return True
+    if args.out is not None and args.out.suffix.lower() == ".parquet":
+        return True
+    if not any(file.is_dir() or file.suffix.lower() in (".jsonl", ".csv") for file in args.files):
+        return False
+    from runtime.batch.sources import is_job as is_many
+
+    return any(is_many(file) for file in args.files)
+
+
+def run(args: argparse.Namespace, clip: ClipOptions) -> int:
+    """Recognise every file that is not complete in ``--out`` yet.
+
+    Returns:
+        0, 2 where a file failed, 130 where interrupted; finished results are on disk then.
+
+    Raises:
+        MerEdgeError: nothing can begin: the options, the bundle, the device or ``--out``.
+    """
+    _check(args)
+    from mer_edge.bundle import Bundle
+    from runtime.batch.job import JobOptions, check_text
+    from runtime.batch.report import JobReport, check_outputs
+    from runtime.batch.sources import find_sources
+
+    check_outputs(args.json, args.quiet)
+    check_text(clip)
+    options = JobOptions(clip, args.device, args.threads, args.batch, args.workers)
+    found = find_sources(args.files, clip)
+    bundle = Bundle.load(args.bundle)
+    report = JobReport(json=args.json, quiet=args.quiet, lines=args.out is None)
+    notes = [f"notice: {bundle.manifest.notice}"] if bundle.manifest.notice else []
+    if found.passed_over:
+        notes.append(f"{found.passed_over} files of the folders are no media by their names")
+    failed = _run_job(args, bundle, options, list(found.sources), report, notes)
+    if failed is None:
+        return EXIT_INTERRUPTED
+    return EXIT_BAD_INPUT if failed else EXIT_OK
+
+
+def _run_job(
+    args: argparse.Namespace,
+    bundle: Bundle,
+    options: JobOptions,
+    sources: list[Source],
+    report: JobReport,
+    notes: list[str],
+) -> int | None:
+    """How many files failed; None where interrupted."""
+    from contextlib import nullcontext
+
+    from runtime.batch.store import lines_path
+
+    done_before = done = 0
+    try:
+        with _open_store(args, bundle, options) or nullcontext() as store:
+            complete = store.done if store is not None else set()
+            left = [source for source in sources if source.key not in complete]
+            done_before = done = len(sources) - len(left)
+            with report.progress(len(sources), done_before):
+                for record in _records(args, bundle, options, left):
+                    if store is not None:
+                        store.add(record)
+                    done += 1
+                    report.record(record)
+            if store is not None:
+                store.finish()
+    except KeyboardInterrupt:
+        kept = None if args.out is None else lines_path(args.out)
+        report.interrupted(kept, done, len(sources))
+        return None
+    report.close(args.out, done_before, notes, _next_command(args, report))
+    return report.failed
+
+
+def _open_store(args: argparse.Namespace, bundle: Bundle, options: JobOptions) -> Store | None:
+    if args.out is None:
+        return None
+    from runtime.batch.settings import job_settings
+    from runtime.batch.store import Store
+
+    settings = job_settings(bundle, options.clip, options.device)
+    return Store(args.out, settings, bundle.manifest.labels, overwrite=args.overwrite)
+
+
+def _records(
+    args: argparse.Namespace, bundle: Bundle, options: JobOptions, sources: list[Source]
+) -> Iterable[FileRecord]:
+    if not sources:
+        return ()
+    if args.ray is not None:
+        from runtime.batch.on_ray import connect, infer_records
+
+        connect(None if args.ray == THIS_MACHINE else args.ray)
+        return infer_records(bundle, sources, options)
+    from runtime.batch.job import open_pipeline
+
+    return open_pipeline(bundle, options).run(sources)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.plot is not None:
+        raise MerEdgeError(
+            "--plot was given for a batch job; expected it for single files; leave it out"
+        )
+    if args.overwrite and args.out is None:
+        raise MerEdgeError("--overwrite was given without --out; expected the results it replaces")
+
+
+def _next_command(args: argparse.Namespace, report: JobReport) -> str:
+    if report.files and report.failed == report.files:
+        return "mer-edge doctor"
+    if args.out is None:
+        return f"mer-edge infer {args.bundle} {_first(args.files)} --out results.jsonl"
+    if report.failed:
+        return "the same command tries again what failed"
+    return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4 --plot picture.png"
+
+
+def _first(files: list[Path]) -> str:
+    return " ".join(map(str, files[:1])) + (" ..." if len(files) > 1 else "")

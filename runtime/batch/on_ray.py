@@ -1,0 +1,178 @@
+"""The same job on a Ray cluster, through Ray Data (extra [ray]).
+
+Every actor holds the bundle's graphs and runs the job of one machine on a few files at a time.
+Media and bundle are opened by their paths: every node must see them under the same ones, and have
+mer-edge installed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mer_edge.bundle import MANIFEST, Bundle, sha256_of
+from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.result import Result
+from runtime.batch.job import DEFAULTS, JobOptions, check_text, open_pipeline
+from runtime.batch.record import FileRecord
+from runtime.batch.sources import Source, find_sources
+from runtime.batch.table import result_fields, table_schema
+
+FILES_A_TASK = 16
+"""Files that an actor gets at once: what is done again if its node is lost."""
+
+
+def connect(address: str | None = None) -> None:
+    """Join a cluster, unless this process is in one already.
+
+    Args:
+        address: of its head; None starts one on this machine, or takes what RAY_ADDRESS names.
+
+    Raises:
+        MerEdgeError: there is no cluster.
+        MissingExtraError: Ray is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody unasked
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("--ray", "ray[data]", "ray") from error
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise MerEdgeError(
+            f"--ray {address or ''}: no cluster there ({str(error).splitlines()[0]}); expected the "
+            "address of a Ray head, for example 10.0.0.1:6379; start one with: ray start --head"
+        ) from error
+
+
+def infer_dataset(
+    paths: Iterable[str | Path], bundle: Bundle | str | Path, options: JobOptions = DEFAULTS
+) -> Any:
+    """The decisions on many files as a Ray Dataset, a row a result (docs/batch.md has the columns).
+
+    Nothing runs before the dataset is read. ``connect`` or ``ray.init`` comes first.
+
+    Args:
+        paths: media files, directories of frames, folders to be searched, manifests.
+        options: ``threads`` are the CPUs of one actor (default: 1), ``workers`` its decoding
+            threads (default: as many).
+
+    Returns:
+        ``ray.data.Dataset``; a file that failed has a row with ``error``.
+
+    Raises:
+        MerEdgeError: the bundle is broken, an option cannot be, or there is no file.
+    """
+    check_text(options.clip)
+    loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    found = find_sources([Path(path) for path in paths], options.clip)
+    return _dataset(loaded, list(found.sources), options).drop_columns(["file"])
+
+
+def infer_records(
+    bundle: Bundle, sources: list[Source], options: JobOptions
+) -> Iterator[FileRecord]:
+    """As ``Pipeline.run``, on the cluster.
+
+    Raises:
+        MerEdgeError: the cluster could not do it.
+    """
+    import ray
+
+    try:
+        rows = _dataset(bundle, sources, options).iter_rows()
+        for number, of_file in groupby(rows, key=itemgetter("file")):
+            yield _record(sources[number], of_file)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        told = cause if isinstance(cause, MerEdgeError) else str(error).strip().splitlines()[-1]
+        raise MerEdgeError(f"--ray: {told}") from error
+
+
+def _dataset(bundle: Bundle, sources: list[Source], options: JobOptions) -> Any:
+    import ray
+    import ray.data
+
+    ray.data.DataContext.get_current().execution_options.preserve_order = True
+    cpus = options.threads or 1
+    gpus = 0 if options.device == "cpu" else 1
+    # Paths of this process mean nothing to one that works elsewhere.
+    known = [replace(source, path=source.path.absolute()) for source in sources]
+    tasks = math.ceil(len(sources) / _files_a_task(len(sources), cpus))
+    job = {
+        "bundle": str(bundle.path.absolute()),
+        "bundle_sha256": sha256_of(bundle.path / MANIFEST),
+        "names": ray.put([str(source.path) for source in sources]),
+        "sources": ray.put(known),
+        "options": replace(options, threads=cpus, workers=options.workers or cpus),
+    }
+    return ray.data.range(len(sources), override_num_blocks=tasks).map_batches(
+        _Actor,
+        batch_size=None,
+        fn_constructor_args=(job,),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, tasks)),
+        num_cpus=cpus,
+        num_gpus=gpus,
+    )
+
+
+def _files_a_task(files: int, cpus: int) -> int:
+    """Fewer than the most where some actors would have nothing to do."""
+    import ray
+
+    actors = max(1, int(ray.cluster_resources().get("CPU", 1)) // cpus)
+    return max(1, min(FILES_A_TASK, files // (2 * actors)))
+
+
+class _Actor:
+    """One process of the cluster, with its own graphs."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        import ray
+
+        bundle = Bundle.load(job["bundle"])
+        if sha256_of(bundle.path / MANIFEST) != job["bundle_sha256"]:
+            raise MerEdgeError(
+                f"{bundle.path}: another bundle on the node {os.uname().nodename} than where the "
+                "job was started; expected the same; copy it there"
+            )
+        self._names: list[str] = ray.get(job["names"])
+        self._sources: list[Source] = ray.get(job["sources"])
+        self._schema = table_schema(bundle.manifest.labels, file=True)
+        self._pipeline = open_pipeline(bundle, job["options"])
+
+    def __call__(self, batch: dict[str, Any]) -> Any:
+        import pyarrow
+
+        numbers = [int(number) for number in batch["id"]]
+        sources = [self._sources[number] for number in numbers]
+        rows: list[dict[str, Any]] = []
+        for number, record in zip(numbers, self._pipeline.run(sources), strict=True):
+            rows += [{**msgspec.json.decode(line), "file": number} for line in record.lines()]
+            for row in rows[len(rows) - len(record.lines()) :]:
+                row["source"] = self._names[number]
+        return pyarrow.Table.from_pylist(rows, self._schema)
+
+
+def _record(source: Source, rows: Iterable[dict[str, Any]]) -> FileRecord:
+    results, error = [], None
+    for row in rows:
+        if row["error"] is not None:
+            error = row["error"]
+        else:
+            results.append(msgspec.convert(result_fields(row), Result))
+    return FileRecord(source.key, str(source.path), tuple(results), error)

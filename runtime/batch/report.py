@@ -1,0 +1,137 @@
+"""What a batch job tells while it runs and at its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.result import Result
+from runtime.batch.record import FileRecord
+from runtime.results import printable
+
+
+class JobReport:
+    """Takes records as they come.
+
+    Args:
+        json: one JSON object a line on stdout, and nothing else there.
+        quiet: one short line a clip, and no bar, summary or next command.
+        lines: one short line a clip all the same: nobody else keeps the results.
+    """
+
+    def __init__(self, *, json: bool, quiet: bool, lines: bool) -> None:
+        self._json, self._quiet = json, quiet
+        self._lines = quiet or lines
+        self._bar: Any = None
+        self._started_s = time.monotonic()
+        self.files = self.clips = self.failed = 0
+        """Of this run."""
+
+    def record(self, record: FileRecord) -> None:
+        """Tell of one file."""
+        self.files += 1
+        self.clips += len(record.results)
+        self.failed += record.error is not None
+        if self._bar is not None:
+            self._bar.update(0, advance=1, detail=f"{self._rate():.1f} clips/s")
+        if self._json:
+            sys.stdout.buffer.write(b"".join(record.lines()))
+            sys.stdout.flush()
+        elif self._lines:
+            for result in record.results:
+                self._print(_line(result))
+        if record.error is not None:
+            self._print(f"error: {record.error}", error=True)
+
+    @contextmanager
+    def progress(self, files: int, done: int) -> Iterator[None]:
+        """A bar on stderr, where that is a terminal."""
+        self._started_s = time.monotonic()
+        if self._quiet or not sys.stderr.isatty():
+            yield
+            return
+        self._bar = _bar()
+        self._bar.add_task("files", total=files, completed=done, detail="")
+        with self._bar:
+            yield
+        self._bar = None
+
+    def interrupted(self, out: Path | None, done: int, files: int) -> None:
+        """What stands after Ctrl-C."""
+        kept = ""
+        if out is not None:
+            kept = f": {done} of {files} files are in {printable(str(out))}; "
+            kept += "the same command goes on from there"
+        print(f"interrupted{kept}", file=sys.stderr, flush=True)
+
+    def close(self, out: Path | None, done_before: int, notes: list[str], following: str) -> None:
+        """Print what was done, where it is, and what comes next."""
+        if self._json or self._quiet:
+            return
+        told = [f"{self.clips} clips of {self.files} files ({self._rate():.1f} clips/s)"]
+        if self.failed:
+            told.append(f"{self.failed} of the files failed")
+        if done_before:
+            told.append(f"{done_before} files were done before")
+        self._print("; ".join(told))
+        for note in notes:
+            self._print(note)
+        if out is not None:
+            self._print(f"wrote {out}")
+        self._print(f"next: {following}")
+
+    def _rate(self) -> float:
+        return self.clips / max(time.monotonic() - self._started_s, 1e-9)
+
+    def _print(self, text: str, *, error: bool = False) -> None:
+        stream = sys.stderr if error else sys.stdout
+        if self._bar is None:
+            print(printable(text), file=stream, flush=True)
+            return
+        self._bar.stop()  # off the terminal while something else is printed
+        try:
+            print(printable(text), file=stream, flush=True)
+        finally:
+            self._bar.start()
+
+
+def check_outputs(json: bool, quiet: bool) -> None:
+    """Raise a MerEdgeError where both are wanted."""
+    if json and quiet:
+        raise MerEdgeError("--json and --quiet were given together; expected one of them")
+
+
+def _line(result: Result) -> str:
+    decision = ", ".join(result.decision) or "no decision"
+    return (
+        f"{result.source} {result.start_s:.2f}-{result.end_s:.2f} s: {decision} "
+        f"(top {result.top} {result.probabilities[result.top]:.2f})"
+    )
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

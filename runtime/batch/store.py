@@ -1,0 +1,236 @@
+"""Where a job's results go: lines in the order of the files, and a journal that says of which.
+
+JSON lines are written to ``--out`` itself, a file at a time; for Parquet to a file of lines beside
+it, which becomes a table in one rename when all are done. A run that was killed at any moment is
+continued by the next: what the journal vouches for stands, what came after it is cut off.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from mer_edge.errors import MerEdgeError
+from mer_edge.files import check_new_file, disk_errors, new_file
+from runtime.batch import table
+from runtime.batch.journal import Entry, Journal
+from runtime.batch.record import FileRecord
+from runtime.batch.settings import JobSettings, check_same
+
+PARQUET_SUFFIX = ".parquet"
+SYNC_EVERY_S = 1.0
+"""A power failure may cost what was done since; a kill costs nothing that was written."""
+KEPT = "what is complete is kept; free some space and run the same command again"
+
+
+def journal_path(out: Path) -> Path:
+    """Where the journal of ``out`` is."""
+    return out.with_name(out.name + ".job")
+
+
+def lines_path(out: Path) -> Path:
+    """Where the lines are while a job runs: ``out`` itself, but for a table beside it."""
+    return out.with_name(out.name + ".part.jsonl") if is_table(out) else out
+
+
+def is_table(out: Path) -> bool:
+    """Whether the results are to be Parquet."""
+    return out.suffix.lower() == PARQUET_SUFFIX
+
+
+class Store:
+    """The open results of a job; a context manager that leaves finished work on disk.
+
+    Args:
+        out: ``.jsonl`` or ``.parquet``.
+        settings: of this run.
+        labels: of the bundle, the columns of a table.
+        overwrite: start anew whatever is there.
+
+    Raises:
+        MerEdgeError: ``out`` cannot be written, was not begun by a job, was begun with another
+            bundle or other options, or is being written by another process.
+        MissingExtraError: a table is wanted and pyarrow is not installed.
+    """
+
+    def __init__(
+        self, out: Path, settings: JobSettings, labels: list[str], *, overwrite: bool = False
+    ) -> None:
+        check_new_file(out, f"--out {out}")
+        if is_table(out):
+            table.require_pyarrow()
+        self.out = out
+        self._labels = labels
+        self._lines = lines_path(out)
+        self._synced_s = time.monotonic()
+        with disk_errors(out, "opening the results", KEPT), ExitStack() as undo:
+            self._check_ours(overwrite)
+            self._journal = Journal(journal_path(out), out)
+            undo.callback(self._journal.close)
+            self._results: BinaryIO | None = None
+            self._open(settings, overwrite)
+            undo.pop_all()
+
+    @property
+    def done(self) -> set[str]:
+        """Keys of the files that are complete."""
+        return {entry.file for entry in self._journal.entries}
+
+    @property
+    def failed(self) -> int:
+        """Files that ended in an error."""
+        return sum(entry.failed for entry in self._journal.entries)
+
+    def add(self, record: FileRecord) -> None:
+        """Write what there is of a file.
+
+        Raises:
+            MerEdgeError: the disk is full or gone.
+        """
+        lines = record.lines()
+        with disk_errors(self.out, "writing the results", KEPT):
+            if self._results is None:
+                self._restore_lines()
+                self._results = self._lines.open("ab", buffering=0)
+            _write(self._results, b"".join(lines))
+            self._journal.add(Entry(record.key, len(lines), record.error is not None))
+            if time.monotonic() - self._synced_s > SYNC_EVERY_S:
+                self._sync()
+
+    def finish(self) -> None:
+        """All files are done: a table is made of the lines, in one rename.
+
+        Raises:
+            MerEdgeError: the disk is full or gone.
+        """
+        with disk_errors(self.out, "writing the results", KEPT):
+            self._sync()
+            if is_table(self.out) and self._lines.exists():
+                with new_file(self.out, "writing the table", advice=KEPT) as temporary:
+                    table.write_table(self._lines, temporary, self._labels)
+                self._lines.unlink()
+
+    def close(self) -> None:
+        """What was added stays."""
+        if self._results is not None:
+            self._results.close()
+        self._journal.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def _sync(self) -> None:
+        # The lines first: the journal must never vouch for what a power failure took.
+        if self._results is not None:
+            os.fsync(self._results.fileno())
+        self._journal.sync()
+        self._synced_s = time.monotonic()
+
+    def _check_ours(self, overwrite: bool) -> None:
+        if self.out.exists() and not journal_path(self.out).exists() and not overwrite:
+            raise MerEdgeError(
+                f"{self.out} exists and {journal_path(self.out).name}, which says what it is, does "
+                "not lie beside it; name another --out, or add --overwrite to replace it"
+            )
+
+    def _open(self, settings: JobSettings, overwrite: bool) -> None:
+        journal = self._journal
+        if overwrite or journal.settings is None:
+            self._lines.unlink(missing_ok=True)
+            journal.begin(settings)
+            return
+        self._put_in_place(journal.replacement)
+        available = self._count_lines()
+        if available and journal.entries:
+            check_same(self.out, journal.settings, settings)
+        complete, lost = _split(journal.entries, available)
+        if not complete:
+            self._lines.unlink(missing_ok=True)
+            journal.begin(settings)
+            return
+        if self._lines.exists():
+            _cut(self._lines, sum(entry.lines for entry in complete))
+        if lost:
+            journal.drop({entry.file for entry in lost}, None)
+        self._without_failed()
+
+    def _count_lines(self) -> int:
+        """Whole lines of what is there."""
+        if self._lines.exists():
+            with self._lines.open("rb") as file:
+                return sum(line.endswith(b"\n") for line in file)
+        return table.count_rows(self.out) if is_table(self.out) and self.out.exists() else 0
+
+    def _restore_lines(self) -> None:
+        """A table becomes lines again, for more to be added."""
+        if is_table(self.out) and not self._lines.exists() and self.out.exists():
+            with new_file(self._lines, "reading the table", advice=KEPT) as temporary:
+                table.read_table(self.out, temporary)
+
+    def _without_failed(self) -> None:
+        """Files that failed are tried again: their lines go, in one rename the journal knows of."""
+        entries = self._journal.entries
+        failed = {entry.file for entry in entries if entry.failed}
+        if not failed:
+            return
+        self._restore_lines()
+        name = f".{self._lines.name}.{os.urandom(4).hex()}.new"
+        replacement = self._lines.with_name(name)
+        try:
+            with self._lines.open("rb") as lines, replacement.open("wb") as kept:
+                for entry in entries:
+                    for _ in range(entry.lines):
+                        line = lines.readline()
+                        if not entry.failed:
+                            kept.write(line)
+                kept.flush()
+                os.fsync(kept.fileno())
+            self._journal.drop(failed, name)
+        except BaseException:
+            replacement.unlink(missing_ok=True)
+            raise
+        self._put_in_place(name)
+
+    def _put_in_place(self, name: str | None) -> None:
+        """The rename that a kill may have come before; others' leftovers go."""
+        for leftover in self._lines.parent.glob(f".{_escaped(self._lines.name)}.*.new"):
+            if leftover.name == name:
+                leftover.replace(self._lines)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def _escaped(name: str) -> str:
+    import glob
+
+    return glob.escape(name)
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _split(entries: list[Entry], available: int) -> tuple[list[Entry], list[Entry]]:
+    """Those whose lines are there, and those that a power failure took the lines of."""
+    total = 0
+    for number, entry in enumerate(entries):
+        total += entry.lines
+        if total > available:
+            return entries[:number], entries[number:]
+    return entries, []
+
+
+def _cut(path: Path, lines: int) -> None:
+    """Keep the first ``lines`` lines."""
+    with path.open("r+b") as file:
+        for _ in range(lines):
+            file.readline()
+        file.truncate(file.tell())

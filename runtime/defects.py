@@ -1,0 +1,20 @@
+"""What nobody foresaw, told in one line."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+from mer_edge.errors import MerEdgeError
+
+
+def defect(file: Path, error: Exception) -> MerEdgeError:
+    """An error on a file that is ours, with the place in the code that a report of it needs."""
+    project = str(Path(__file__).resolve().parent.parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename.startswith(project)]
+    place = (ours or frames)[-1]
+    return MerEdgeError(
+        f"{file}: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}); "
+        "this is a defect of mer-edge; please report it"
+    )
