@@ -55,7 +55,10 @@ class Connection:
             self._sound = SoundLane(clock, counts, inbox, self._wait)
         if video is not None and "visual" in wanted:
             clock = StampClock(origin, base_s, counts)
-            self._pictures = PictureLane(video, base_s, clock, counts, inbox, self._wait)
+            # A packet of frames may lie before one of sound that was recorded earlier: it must not
+            # hold that back, so where there is sound it alone sets the pace.
+            wait = self._wait if self._sound is None else _at_once
+            self._pictures = PictureLane(video, base_s, clock, counts, inbox, wait)
         lanes = ((video, self._pictures), (audio, self._sound))
         self._streams: list[Any] = [stream for stream, lane in lanes if lane is not None]
         self._drift = Drift() if aligns and self._sound and self._pictures else None
@@ -142,6 +145,10 @@ class Connection:
     def _wait(self, time_s: float) -> None:
         if self._pacer is not None:
             self._inbox.wait_closed(self._pacer.wait_s(time_s))
+
+
+def _at_once(time_s: float) -> None:
+    """Waits for nothing."""
 
 
 def _origin(streams: list[Any]) -> Origin:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.align import align
-from mer_edge.faces.detector import detect_downscaled
 from mer_edge.faces.face import FaceDetector
+from mer_edge.faces.search import FaceSearch
 from mer_edge.faces.track import SeenFace, choose_faces
 from mer_edge.media.clip_faces import MAX_FACES_PER_FRAME
 from runtime.stream.pictures import Picture
@@ -40,13 +40,13 @@ class FaceChooser:
                 f"found --face {choice}; expected 1 for the main person, 2 for the next one, and "
                 "so on"
             )
-        self._detector = detector
+        self._search = FaceSearch(detector)
         self._choice = choice
 
-    def look(self, picture: Picture) -> SeenFaces:
-        """Everybody in a picture."""
+    def look(self, picture: Picture, time_s: float) -> SeenFaces:
+        """Everybody in the picture that is shown at ``time_s``; pictures come in order."""
         pixels = picture.rgb()
-        found = detect_downscaled(self._detector, pixels)
+        found = self._search.faces(pixels, time_s)
         largest = sorted(found, key=lambda face: -face.area_px)
         seen = []
         for face in largest[: max(MAX_FACES_PER_FRAME, self._choice)]:

@@ -13,7 +13,7 @@ from mer_edge.clip import Clip
 from mer_edge.segments import FACE_SIZE_PX, SEGMENT_HOP_SAMPLES, SEGMENT_S, SEGMENT_SAMPLES
 from runtime.chain import Chain, ChainOutput, Stopwatch
 from runtime.stream.faces import FaceChooser, SeenFaces
-from runtime.stream.pictures import Picture
+from runtime.stream.pictures import Picture, middle_s
 from runtime.stream.signals import Signal, SignalEncoder
 from runtime.stream.texts import TextEncoder
 from runtime.texts import EncodedText
@@ -92,7 +92,7 @@ class Window:
         self._coming.looked = True
         if picture is not None and self._chooser is not None:
             with self.watch.time("media"):
-                self._coming.seen = self._chooser.look(picture)
+                self._coming.seen = self._chooser.look(picture, middle_s(self._coming.index))
 
     def close(self, samples: NDArray[np.float32], present: bool) -> None:
         """The coming segment is at its end; the oldest one leaves a full window.
