@@ -68,9 +68,7 @@ def open_backend(device: str, bundle: Bundle, threads: int | None = None) -> Bac
     """
     if device not in DEVICES:
         raise MerEdgeError(f"--device {device}: no such device; choose from {', '.join(DEVICES)}")
-    most = max(MAX_THREADS, os.cpu_count() or 1)
-    if threads is not None and not 1 <= threads <= most:
-        raise MerEdgeError(f"--threads {threads}: expected 1 to {most}")
+    check_threads(threads)
     if device != "cpu":
         from runtime.cuda.backend import open_cuda_backend
 

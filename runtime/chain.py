@@ -46,8 +46,8 @@ class ChainOutput:
     notes: tuple[str | None, ...]
     """Per clip: that its text was cut to the encoder's limit, or None."""
     timings_ms: dict[str, float]
-    """Wall time of ``tokenize``, ``text``, ``audio``, ``visual`` and ``fusion`` for the batch, as
-    far as the bundle has the graph."""
+    """Wall time of ``tokenize``, ``text``, ``audio``, ``visual`` (its stem included) and ``fusion``
+    for the batch, as far as the bundle has the graph."""
     engine: str
     """What the graphs that ran say ran them."""
 
@@ -97,8 +97,11 @@ class Chain:
         self._sizes = {"audio": manifest.audio_size, "visual": manifest.visual_size}
         ranges = manifest.shape_ranges
         # A bundle of the text alone has no segments; a clip may then be as long as it likes.
-        self._segments: ShapeRange | None = ranges.get("segments")
-        self._clip_segments = ranges.get("clip_segments", self._segments)
+        segments: ShapeRange | None = ranges.get("segments")
+        self._clip_segments = ranges.get("clip_segments", segments)
+        self.most_segments = segments.maximum if segments else 0
+        """Segments that one run of an encoder gets. Fewer than the bundle takes need less memory;
+        0 for a bundle of the text alone."""
         self.max_batch = ranges["batch"].maximum
         """Clips that one run takes."""
         self.encoders = tuple(name for name in SIGNALS if name in graphs)
@@ -233,11 +236,10 @@ class Chain:
         return " + ".join(dict.fromkeys(self._graphs[name].engine for name in ran))
 
     def _parts(self, segments: int) -> list[slice]:
-        """As many segments at once as the bundle takes."""
+        """As many segments at once as one run gets."""
         if not segments:
             return []
-        assert self._segments is not None  # Bundle.load wants it of whoever has an encoder
-        most = self._segments.maximum
+        most = self.most_segments
         return [slice(start, start + most) for start in range(0, segments, most)]
 
     def _check(self, clips: Sequence[Clip]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_OK
 from mer_edge.errors import MerEdgeError
+from runtime.batch import command as batch_command
 from runtime.stream import command as stream_command
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         metavar="FILE",
-        help="a video, a sound file or a directory of frames",
+        help="a video, a sound file, a directory of frames, or a folder of all these",
     )
     text = parser.add_argument_group("what is said (default: a .srt, .vtt or .txt beside the file)")
     text.add_argument("--text", help="the words themselves; for one file only")
@@ -38,13 +39,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     media.add_argument("--yunet", type=Path, metavar="FILE", help="detect faces with this YuNet")
     media.add_argument("--frame-rate", type=float, metavar="HZ", help="of a directory of frames")
     engine = parser.add_argument_group("engine")
-    engine.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    engine.add_argument("--device", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx")
     engine.add_argument("--threads", type=int, metavar="N", help="CPU threads of a graph")
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     output.add_argument("--quiet", action="store_true", help="one line a clip, nothing else")
     output.add_argument("--out", type=Path, metavar="FILE", help="write the JSON lines here too")
     output.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, .png for one")
+    batch_command.configure(parser)
     stream_command.configure(parser)
 
 
@@ -56,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.stream is not None:
         return stream_command.run(args)
+    if args.files and batch_command.is_job(args):
+        return batch_command.run(args, _clip_options(args))
     _check(args)
     # The report comes first: a wrong --out or --plot is told before the work, not after.
     from runtime.report import Report
@@ -91,25 +95,13 @@ def _recognize_file(
             report.error(file, MerEdgeError(f"{file}: {error}"))
             return False
         except Exception as error:  # a defect of ours on one file must not stop the others
-            report.error(file, _defect(file, error))
+            from runtime.defects import defect
+
+            report.error(file, defect(file, error))
             return False
         if result is None:
             return True
         report.result(result)
-
-
-def _defect(file: Path, error: Exception) -> MerEdgeError:
-    """What nobody foresaw, with the place in the code that a report of it needs."""
-    import traceback
-
-    project = str(Path(__file__).resolve().parent.parent)
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if frame.filename.startswith(project)]
-    place = (ours or frames)[-1]
-    return MerEdgeError(
-        f"{file}: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}); "
-        "this is a defect of mer-edge; please report it"
-    )
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -43,7 +43,7 @@ class Recognizer:
         self, bundle: Bundle | str | Path, device: str = "cpu", threads: int | None = None
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-        backend = open_backend(device, threads)
+        backend = open_backend(device, self.bundle, threads)
         graphs = load_graphs(self.bundle, backend)
         texts = Texts(self.bundle, backend.arrays) if "text" in graphs else None
         self.chain = Chain(self.bundle, graphs, texts, backend.arrays)
@@ -91,7 +91,7 @@ class Recognizer:
                 for what the bundle makes no use of.
         """
         options = options or _options_for(None)
-        self._check_options(options)
+        self.check_options(options)
         start = time.perf_counter()
         for clip in self._clips(Path(source), options):
             yield self._run([clip], start)[0]
@@ -132,8 +132,12 @@ class Recognizer:
             )
         return self.run_batch([clip])[0]
 
-    def _check_options(self, options: ClipOptions) -> None:
-        """No option for what the bundle makes no use of is taken and forgotten."""
+    def check_options(self, options: ClipOptions) -> None:
+        """No option for what the bundle makes no use of is taken and forgotten.
+
+        Raises:
+            MerEdgeError: one of them was given.
+        """
         for option, given in (("--text", options.text.text), ("--asr", options.text.asr_model)):
             if given is not None:
                 self._check_uses_text(option)
@@ -163,8 +167,17 @@ class Recognizer:
     def _detector(self, yunet: Path | None) -> FaceDetector:
         """One detector for all sources. The user's own file is opened, and so checked, at once."""
         if yunet not in self._detectors:
-            self._detectors[yunet] = LazyDetector() if yunet is None else _open(yunet)
+            self._detectors[yunet] = open_detector(yunet)
         return self._detectors[yunet]
+
+
+def open_detector(yunet: Path | None) -> FaceDetector:
+    """A user's YuNet, opened and so checked at once; or the default detector.
+
+    Raises:
+        MerEdgeError: ``yunet`` is missing or no YuNet model.
+    """
+    return LazyDetector() if yunet is None else _open(yunet)
 
 
 class LazyDetector:

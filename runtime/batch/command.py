@@ -116,7 +116,7 @@ def _run_job(
         kept = None if args.out is None else lines_path(args.out)
         report.interrupted(kept, done, len(sources))
         return None
-    report.close(args.out, done_before, notes, _next_command(args, report))
+    report.close(args.out, done_before, notes, _next_command(args, report, done_before))
     return report.failed
 
 
@@ -154,8 +154,8 @@ def _check(args: argparse.Namespace) -> None:
         raise MerEdgeError("--overwrite was given without --out; expected the results it replaces")
 
 
-def _next_command(args: argparse.Namespace, report: JobReport) -> str:
-    if report.files and report.failed == report.files:
+def _next_command(args: argparse.Namespace, report: JobReport, done_before: int) -> str:
+    if report.files and report.failed == report.files and not done_before:
         return "mer-edge doctor"
     if args.out is None:
         return f"mer-edge infer {args.bundle} {_first(args.files)} --out results.jsonl"

@@ -7,8 +7,10 @@ mer-edge installed.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -19,13 +21,16 @@ from typing import Any
 import msgspec
 
 from mer_edge.bundle import MANIFEST, Bundle, sha256_of
+from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.result import Result
 from runtime.batch.job import DEFAULTS, JobOptions, check_text, open_pipeline
 from runtime.batch.record import FileRecord
 from runtime.batch.sources import Source, find_sources
 from runtime.batch.table import result_fields, table_schema
+from runtime.results import printable
 
+KNOCK_S = 10.0
 FILES_A_TASK = 16
 """Files that an actor gets at once: what is done again if its node is lost."""
 
@@ -46,17 +51,27 @@ def connect(address: str | None = None) -> None:
         import ray.data
     except ImportError as error:
         raise MissingExtraError("--ray", "ray[data]", "ray") from error
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # errors of files are in the results
     if ray.is_initialized():
         return
     try:
+        if address is not None:
+            _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="error")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise MerEdgeError(
             f"--ray {address or ''}: no cluster there ({str(error).splitlines()[0]}); expected the "
             "address of a Ray head, for example 10.0.0.1:6379; start one with: ray start --head"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError where nobody listens: Ray itself would try for more than a minute."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S):
+            pass
 
 
 def infer_dataset(
@@ -109,62 +124,60 @@ def _dataset(bundle: Bundle, sources: list[Source], options: JobOptions) -> Any:
 
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     cpus = options.threads or 1
-    gpus = 0 if options.device == "cpu" else 1
-    # Paths of this process mean nothing to one that works elsewhere.
-    known = [replace(source, path=source.path.absolute()) for source in sources]
-    tasks = math.ceil(len(sources) / _files_a_task(len(sources), cpus))
+    actors = max(1, int(ray.cluster_resources().get("CPU", 1)) // cpus)
+    # Fewer files a task than the most where some actors would have nothing to do.
+    tasks = math.ceil(len(sources) / max(1, min(FILES_A_TASK, len(sources) // (2 * actors))))
     job = {
         "bundle": str(bundle.path.absolute()),
         "bundle_sha256": sha256_of(bundle.path / MANIFEST),
-        "names": ray.put([str(source.path) for source in sources]),
-        "sources": ray.put(known),
         "options": replace(options, threads=cpus, workers=options.workers or cpus),
     }
-    return ray.data.range(len(sources), override_num_blocks=tasks).map_batches(
+    return ray.data.from_items(
+        [_row(number, source) for number, source in enumerate(sources)], override_num_blocks=tasks
+    ).map_batches(
         _Actor,
         batch_size=None,
         fn_constructor_args=(job,),
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, tasks)),
+        compute=ray.data.ActorPoolStrategy(size=min(actors, tasks)),
         num_cpus=cpus,
-        num_gpus=gpus,
+        num_gpus=0 if options.device == "cpu" else 1,
     )
 
 
-def _files_a_task(files: int, cpus: int) -> int:
-    """Fewer than the most where some actors would have nothing to do."""
-    import ray
+def _row(number: int, source: Source) -> dict[str, Any]:
+    """What an actor must know of a file; relative paths mean nothing to it."""
+    options = msgspec.json.encode(source.options, enc_hook=str)
+    path = str(source.path.absolute())
+    return {"file": number, "path": path, "name": str(source.path), "options": options}
 
-    actors = max(1, int(ray.cluster_resources().get("CPU", 1)) // cpus)
-    return max(1, min(FILES_A_TASK, files // (2 * actors)))
+
+def _source(path: str, options: bytes) -> Source:
+    known = msgspec.json.decode(options, type=ClipOptions, dec_hook=lambda kind, value: kind(value))
+    return Source(Path(path), known, path)
 
 
 class _Actor:
     """One process of the cluster, with its own graphs."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        import ray
-
         bundle = Bundle.load(job["bundle"])
         if sha256_of(bundle.path / MANIFEST) != job["bundle_sha256"]:
             raise MerEdgeError(
                 f"{bundle.path}: another bundle on the node {os.uname().nodename} than where the "
                 "job was started; expected the same; copy it there"
             )
-        self._names: list[str] = ray.get(job["names"])
-        self._sources: list[Source] = ray.get(job["sources"])
         self._schema = table_schema(bundle.manifest.labels, file=True)
         self._pipeline = open_pipeline(bundle, job["options"])
 
     def __call__(self, batch: dict[str, Any]) -> Any:
         import pyarrow
 
-        numbers = [int(number) for number in batch["id"]]
-        sources = [self._sources[number] for number in numbers]
+        sources = [_source(*row) for row in zip(batch["path"], batch["options"], strict=True)]
+        records = self._pipeline.run(sources)
         rows: list[dict[str, Any]] = []
-        for number, record in zip(numbers, self._pipeline.run(sources), strict=True):
-            rows += [{**msgspec.json.decode(line), "file": number} for line in record.lines()]
-            for row in rows[len(rows) - len(record.lines()) :]:
-                row["source"] = self._names[number]
+        for number, name, record in zip(batch["file"], batch["name"], records, strict=True):
+            known = {"file": int(number), "source": printable(name)}
+            rows += [{**msgspec.json.decode(line), **known} for line in record.lines()]
         return pyarrow.Table.from_pylist(rows, self._schema)
 
 
