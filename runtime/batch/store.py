@@ -233,4 +233,6 @@ def _cut(path: Path, lines: int) -> None:
     with path.open("r+b") as file:
         for _ in range(lines):
             file.readline()
-        file.truncate(file.tell())
+        end = file.tell()
+        if file.read(1):  # a file that ends there is not touched
+            file.truncate(end)
