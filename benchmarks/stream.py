@@ -398,6 +398,10 @@ def memory_lines(memory: dict[str, Any]) -> Iterator[str]:
         f"between (slope {memory['slope_mb_per_hour']:+.1f} MB an hour): "
         f"{'it grows' if memory['grows'] else 'no growth to be measured'}."
     )
+    series = memory["minutes_mb"]
+    (then, before_mb), (_, after_mb) = series[len(series) // 4], series[-1]
+    yield ""
+    yield f"From minute {then:g} to the end: {after_mb - before_mb:+.1f} MB."
     yield ""
     yield "| minute | " + " | ".join(f"{minute:g}" for minute, _ in memory["minutes_mb"]) + " |"
     yield "|---" * (len(memory["minutes_mb"]) + 1) + "|"
