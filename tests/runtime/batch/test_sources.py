@@ -66,9 +66,7 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 def test_nothing_there_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
     assert not is_job(tmp_path)
-    with pytest.raises(
-        MerEdgeError, match=r"found no media file; expected names that end in \.mp4"
-    ):
+    with pytest.raises(MerEdgeError, match=r"found no media file; expected names that end"):
         find_sources([tmp_path], ClipOptions())
 
 

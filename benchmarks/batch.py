@@ -1,0 +1,264 @@
+"""Many clips in shared batches against one by one; writes results/batch.{json,md}.
+
+The network alone on clips that are made already, and whole commands on real files, each way in
+turns in the same run; the ratio is that of the medians, the spread that of
+the rounds.
+
+    python benchmarks/batch.py --bundles BUNDLE [BUNDLE...] --clips FOLDER [FOLDER...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import platform
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from batch_files import copy_files, decode_all, decode_half, infer_s
+from rich.progress import track
+
+from mer_edge.bundle import Bundle
+from mer_edge.checkout import commit
+from mer_edge.clip import Clip
+from mer_edge.files import new_file
+from runtime.batch.pipeline import DEFAULT_BATCH, SEGMENTS_A_RUN
+from runtime.bench.workload import synthetic_clip
+from runtime.recognizer import Recognizer
+from train.provenance import versions
+
+RESULTS = Path(__file__).resolve().parent / "results"
+ONE_BY_ONE = "one by one"
+SCAN_CLIPS = 16
+MUST = 1.2
+Ways = dict[str, Callable[[], object]]
+
+
+def main() -> int:
+    """Returns 0 when 64 decoded clips of 5 segments reach the ratio on every bundle, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--bundles", type=Path, nargs="+", required=True)
+    parser.add_argument("--clips", type=Path, nargs="*", default=[], metavar="FOLDER")
+    parser.add_argument("--count", type=int, default=64, metavar="N", help="clips (default: 64)")
+    parser.add_argument("--files", type=int, default=28, metavar="N", help="default: 28")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")
+    args = parser.parse_args()
+    rows = []
+    for path in args.bundles:
+        rows += network_rows(Bundle.load(path), args)
+    with tempfile.TemporaryDirectory() as folder:
+        if files := copy_files(args.clips, args.files, Path(folder)):
+            rows += file_rows(files, args)
+    outcome = describe(rows, args)
+    write(args.out / "batch.json", json.dumps(outcome, indent=1) + "\n")
+    write(args.out / "batch.md", as_markdown(outcome))
+    print(as_markdown(outcome))
+    decisive = [row for row in rows if row["what"].endswith("5 segments, 32 tokens, the job's way")]
+    return 0 if all(row["ratio"] >= MUST for row in decisive) else 1
+
+
+def network_rows(bundle: Bundle, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The network alone: the decisive pair, other lengths, then which sizes are best."""
+    together = Recognizer(bundle, threads=args.threads)
+    alone = Recognizer(bundle, threads=1)
+    name = f"{bundle.path.name}, network"
+    rows = []
+    for segments in (5, 1):
+        clips = made_clips(bundle, args.count, segments, lambda _: 32)
+        ways = {
+            ONE_BY_ONE: lambda c=clips: one_by_one(together, c),
+            "the job's way": lambda c=clips: lanes(alone, c, DEFAULT_BATCH, args.threads),
+        }
+        rows += compare(f"{name}, {len(clips)} clips of {segments} segments, 32 tokens", ways, args)
+    clips = made_clips(bundle, args.count, 1, lambda number: 4 + 60 * (number % 8) // 7)
+    by_length = sorted(clips, key=lambda clip: len(clip.text or ""))
+    ways = {
+        ONE_BY_ONE: lambda: one_by_one(together, clips),
+        "mixed texts": lambda: lanes(alone, clips, DEFAULT_BATCH, args.threads),
+        "texts of like length together": lambda: lanes(
+            alone, by_length, DEFAULT_BATCH, args.threads
+        ),
+    }
+    rows += compare(f"{name}, {len(clips)} clips of 1 segment, 4 to 64 tokens", ways, args)
+    clips = made_clips(bundle, SCAN_CLIPS, 5, lambda _: 32)
+    return rows + compare(
+        f"{name}, {len(clips)} clips of 5 segments", scan(together, alone, clips, args), args
+    )
+
+
+def scan(
+    together: Recognizer, alone: Recognizer, clips: list[Clip], args: argparse.Namespace
+) -> Ways:
+    """Clips of a batch, segments of a run, graphs with all threads against batches side by side."""
+    ways: Ways = {ONE_BY_ONE: lambda: one_by_one(together, clips)}
+    for batch in (4, 16):
+        ways[f"batches of {batch}, {args.threads} threads a graph"] = lambda b=batch: lanes(
+            together, clips, b, 1
+        )
+    for batch in (1, 4, 8, 16):
+        ways[f"{args.threads} batches of {batch} side by side"] = lambda b=batch: lanes(
+            alone, clips, b, args.threads
+        )
+    for most in (5, 10, 20, 40, 64):
+        ways[f"the same, batches of 8, {most} segments a run"] = lambda m=most: lanes(
+            alone, clips, 8, args.threads, m
+        )
+    return ways
+
+
+def made_clips(
+    bundle: Bundle, count: int, segments: int, tokens: Callable[[int], int]
+) -> list[Clip]:
+    """Noise, each clip its own."""
+    rng = np.random.default_rng(0)
+    cache: dict[int, Clip] = {}
+    clips = []
+    for number in range(count):
+        length = tokens(number)
+        if length not in cache:
+            cache[length] = synthetic_clip(bundle, segments, length)
+        clip = cache[length]
+        loudness = np.float32(rng.uniform(0.2, 1))
+        clips.append(replace(clip, source=str(number), waveform=clip.waveform * loudness))
+    return clips
+
+
+def one_by_one(recognizer: Recognizer, clips: list[Clip]) -> None:
+    """As ``mer-edge infer FILE...`` runs them."""
+    for clip in clips:
+        recognizer.run_batch([clip])
+
+
+def lanes(
+    recognizer: Recognizer,
+    clips: list[Clip],
+    batch: int,
+    count: int,
+    most_segments: int = SEGMENTS_A_RUN,
+) -> None:
+    """Batches run by ``count`` threads."""
+    chain = recognizer.chain
+    chain.most_segments = most_segments
+    waiting = [clips[start : start + batch] for start in range(0, len(clips), batch)][::-1]
+
+    def work() -> None:
+        while True:
+            try:
+                mine = waiting.pop()
+            except IndexError:
+                return
+            recognizer.run_batch(mine)
+
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def file_rows(files: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Whole commands, start of the process and loading of the bundle included."""
+    count = len([file for file in files.iterdir() if file.suffix != ".txt"])
+    rows = []
+    for bundle in args.bundles:
+        ways: Ways = {
+            ONE_BY_ONE: lambda b=bundle: infer_s(b, files, args.threads, folder=False),
+            "the job's way": lambda b=bundle: infer_s(b, files, args.threads, folder=True),
+        }
+        for workers in (1, 3):
+            ways[f"the job's way, --workers {workers}"] = lambda b=bundle, w=workers: infer_s(
+                b, files, args.threads, folder=True, workers=w
+            )
+        rows += compare(f"{bundle.name}, the command on {count} files", ways, args)
+    halves = [(files, half) for half in range(2)]
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.map(decode_half, halves)  # the processes are warm when the clock starts
+        ways = {
+            ONE_BY_ONE: lambda: decode_all(files, 1),
+            "2 threads": lambda: decode_all(files, 2),
+            "2 processes": lambda: pool.map(decode_half, halves),
+        }
+        rows += compare(f"clips made of {count} files, no network", ways, args)
+    return rows
+
+
+def compare(what: str, ways: Ways, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every way in each round, in an order that turns; a row a way but the first."""
+    walls: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
+    for number in track(range(args.rounds + 1), what):
+        turned = islice(cycle(names), number % len(names), number % len(names) + len(names))
+        for name in turned:
+            started = time.perf_counter()
+            ways[name]()
+            if number:  # the first round warms up
+                walls[name].append(time.perf_counter() - started)
+    base = walls[ONE_BY_ONE]
+    return [
+        {
+            "what": f"{what}, {name}",
+            "one_by_one_s": statistics.median(base),
+            "wall_s": statistics.median(walls[name]),
+            "ratio": statistics.median(base) / statistics.median(walls[name]),
+            "round_ratios": sorted(b / w for b, w in zip(base, walls[name], strict=True)),
+        }
+        for name in names
+        if name != ONE_BY_ONE
+    ]
+
+
+def describe(rows: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:
+    """The result as plain values, the machine and the versions with it."""
+    return {
+        "schema_version": 1,
+        "bundles": [path.name for path in args.bundles],
+        "threads": args.threads,
+        "rounds": args.rounds,
+        "machine": platform.processor() or platform.machine(),
+        "commit": commit(),
+        "versions": versions(),
+        "python": sys.version.split()[0],
+        "rows": rows,
+    }
+
+
+def as_markdown(outcome: dict[str, Any]) -> str:
+    lines = [
+        "# Many clips in shared batches against one by one",
+        "",
+        f"`python benchmarks/batch.py`, commit `{outcome['commit'][:12]}`, "
+        f"{outcome['threads']} threads,",
+        f"{outcome['rounds']} rounds in turns. Ratio of the medians, and of each round: least to "
+        "most.",
+        "",
+        "| what | one by one, s | this, s | times as fast | rounds |",
+        "|---|---|---|---|---|",
+    ]
+    for row in outcome["rows"]:
+        least, most = row["round_ratios"][0], row["round_ratios"][-1]
+        lines.append(
+            f"| {row['what']} | {row['one_by_one_s']:.2f} | {row['wall_s']:.2f} | "
+            f"{row['ratio']:.2f} | {least:.2f} to {most:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write(path: Path, text: str) -> None:
+    with new_file(path, "writing the results") as temporary:
+        temporary.write_text(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
