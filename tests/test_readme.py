@@ -42,6 +42,9 @@ def home(tmp_path_factory, finished_demo) -> Path:
     clips = sorted((home / "demo/data").rglob("*.mp4"))
     shutil.copy(clips[0], home / "interview.mp4")
     shutil.copy(clips[1], home / "monologue.mp4")
+    (home / "recordings").mkdir()
+    for clip in clips[2:6]:
+        shutil.copy(clip, home / "recordings")
     (home / "monologue.srt").write_text(
         "1\n00:00:00,100 --> 00:00:00,900\nWell.\n\n2\n00:00:01,000 --> 00:00:01,900\nLeave me.\n"
     )
