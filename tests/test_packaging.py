@@ -50,7 +50,7 @@ def test_the_lock_is_inside_the_ranges(lock):
     pins = locked(lock)
     requirements = [Requirement(r) for r in PROJECT["dependencies"]]
     if lock.name == "dev.lock":
-        for extra in ("cpu", "asr", "train", "export"):
+        for extra in ("cpu", "asr", "batch", "ray", "train", "export"):
             requirements += map(Requirement, PROJECT["optional-dependencies"][extra])
     for requirement in requirements:
         if requirement.name != PROJECT["name"]:
