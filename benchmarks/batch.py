@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle, islice
@@ -40,8 +41,9 @@ from train.provenance import versions
 RESULTS = Path(__file__).resolve().parent / "results"
 ONE_BY_ONE = "one by one"
 SCAN_CLIPS = 16
+STAGES = ("text", "audio", "visual", "fusion")
 MUST = 1.2
-Ways = dict[str, Callable[[], object]]
+Ways = dict[str, Callable[[], dict[str, float] | None]]
 
 
 def main() -> int:
@@ -107,7 +109,7 @@ def scan(
         ways[f"batches of {batch}, {args.threads} threads a graph"] = lambda b=batch: lanes(
             together, clips, b, 1
         )
-    for batch in (1, 4, 8, 16):
+    for batch in (1, 4, 8):
         ways[f"{args.threads} batches of {batch} side by side"] = lambda b=batch: lanes(
             alone, clips, b, args.threads
         )
@@ -135,10 +137,12 @@ def made_clips(
     return clips
 
 
-def one_by_one(recognizer: Recognizer, clips: list[Clip]) -> None:
-    """As ``mer-edge infer FILE...`` runs them."""
+def one_by_one(recognizer: Recognizer, clips: list[Clip]) -> dict[str, float]:
+    """As ``mer-edge infer FILE...`` runs them. Returns the milliseconds of a clip by stage."""
+    spent: Counter[str] = Counter()
     for clip in clips:
-        recognizer.run_batch([clip])
+        spent.update(recognizer.run_batch([clip])[0].timings_ms)
+    return {stage: ms / len(clips) for stage, ms in spent.items()}
 
 
 def lanes(
@@ -147,10 +151,12 @@ def lanes(
     batch: int,
     count: int,
     most_segments: int = SEGMENTS_A_RUN,
-) -> None:
-    """Batches run by ``count`` threads."""
+) -> dict[str, float]:
+    """Batches run by ``count`` threads. Returns the milliseconds of a clip by stage, of a thread's
+    time the ``count``-th part: what a clip costs of the run's time."""
     chain = recognizer.chain
     chain.most_segments = most_segments
+    spent: Counter[str] = Counter()
     waiting = [clips[start : start + batch] for start in range(0, len(clips), batch)][::-1]
 
     def work() -> None:
@@ -159,13 +165,14 @@ def lanes(
                 mine = waiting.pop()
             except IndexError:
                 return
-            recognizer.run_batch(mine)
+            spent.update(recognizer.run_batch(mine)[0].timings_ms)
 
     threads = [threading.Thread(target=work) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    return {stage: ms / len(clips) / count for stage, ms in spent.items()}
 
 
 def file_rows(files: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -188,7 +195,7 @@ def file_rows(files: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
         ways = {
             ONE_BY_ONE: lambda: decode_all(files, 1),
             "2 threads": lambda: decode_all(files, 2),
-            "2 processes": lambda: pool.map(decode_half, halves),
+            "2 processes": lambda: pool.map(decode_half, halves) and None,
         }
         rows += compare(f"clips made of {count} files, no network", ways, args)
     return rows
@@ -197,14 +204,16 @@ def file_rows(files: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
 def compare(what: str, ways: Ways, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Every way in each round, in an order that turns; a row a way but the first."""
     walls: dict[str, list[float]] = {name: [] for name in ways}
+    stages: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
     names = list(ways)
     for number in track(range(args.rounds + 1), what):
         turned = islice(cycle(names), number % len(names), number % len(names) + len(names))
         for name in turned:
             started = time.perf_counter()
-            ways[name]()
+            spent = ways[name]()
             if number:  # the first round warms up
                 walls[name].append(time.perf_counter() - started)
+                stages[name].append(spent or {})
     base = walls[ONE_BY_ONE]
     return [
         {
@@ -212,11 +221,18 @@ def compare(what: str, ways: Ways, args: argparse.Namespace) -> list[dict[str, A
             "one_by_one_s": statistics.median(base),
             "wall_s": statistics.median(walls[name]),
             "ratio": statistics.median(base) / statistics.median(walls[name]),
+            "one_by_one_ms": medians(stages[ONE_BY_ONE]),
+            "stages_ms": medians(stages[name]),
             "round_ratios": sorted(b / w for b, w in zip(base, walls[name], strict=True)),
         }
         for name in names
         if name != ONE_BY_ONE
     ]
+
+
+def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Of each stage; nothing where nobody said."""
+    return {stage: statistics.median(r[stage] for r in rounds) for stage in rounds[0]}
 
 
 def describe(rows: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:
@@ -252,7 +268,21 @@ def as_markdown(outcome: dict[str, Any]) -> str:
             f"| {row['what']} | {row['one_by_one_s']:.2f} | {row['wall_s']:.2f} | "
             f"{row['ratio']:.2f} | {least:.2f} to {most:.2f} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *profile(outcome["rows"])]) + "\n"
+
+
+def profile(rows: list[dict[str, Any]]) -> list[str]:
+    """Where the time goes, of the decisive pairs."""
+    lines = ["", "Milliseconds of the run that a clip costs, one by one -> the job's way:", ""]
+    lines += [f"| clips | {' | '.join(STAGES)} |", "|---" * (1 + len(STAGES)) + "|"]
+    for row in rows:
+        if row["what"].endswith("the job's way") and row["stages_ms"]:
+            cells = [
+                f"{row['one_by_one_ms'][stage]:.1f} -> {row['stages_ms'][stage]:.1f}"
+                for stage in STAGES
+            ]
+            lines.append(f"| {row['what']} | {' | '.join(cells)} |")
+    return lines
 
 
 def write(path: Path, text: str) -> None:
