@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -145,3 +146,17 @@ def test_a_restricted_process_gets_its_own_number_of_threads(
     assert ort._default_threads() == 3
     monkeypatch.setattr(ort.os, "cpu_count", lambda: 3)
     assert ort._default_threads() == 0
+
+
+def test_the_fusion_graph_wakes_no_threads(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = onnxruntime.InferenceSession
+
+    def seen(path: str, options: Any, providers: list[str]) -> object:
+        asked.append(options.intra_op_num_threads)
+        return real(path, options, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", seen)
+    for name in ("audio", "fusion"):
+        OrtBackend("cpu", 2).load(bundle.graph_path(name), bundle.manifest.graphs[name])
+    assert asked == [2, 1]
