@@ -55,13 +55,16 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=28, metavar="N", help="default: 28")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--part", choices=("network", "files"), help="keep the rest of --out")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")
     args = parser.parse_args()
-    rows = []
-    for path in args.bundles:
-        rows += network_rows(Bundle.load(path), args)
+    rows = kept_rows(args)
+    if args.part != "files":
+        for path in args.bundles:
+            rows += network_rows(Bundle.load(path), args)
     with tempfile.TemporaryDirectory() as folder:
-        if files := copy_files(args.clips, args.files, Path(folder)):
+        files = None if args.part == "network" else copy_files(args.clips, args.files, Path(folder))
+        if files is not None:
             rows += file_rows(files, args)
     outcome = describe(rows, args)
     write(args.out / "batch.json", json.dumps(outcome, indent=1) + "\n")
@@ -69,6 +72,15 @@ def main() -> int:
     print(as_markdown(outcome))
     decisive = [row for row in rows if row["what"].endswith("5 segments, 32 tokens, the job's way")]
     return 0 if all(row["ratio"] >= MUST for row in decisive) else 1
+
+
+def kept_rows(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """What an earlier run has measured of the part that this one leaves out."""
+    if args.part is None:
+        return []
+    rows: list[dict[str, Any]] = json.loads((args.out / "batch.json").read_text())["rows"]
+    other = "network" if args.part == "files" else "files"
+    return [row for row in rows if row["part"] == other]
 
 
 def network_rows(bundle: Bundle, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -218,6 +230,7 @@ def compare(what: str, ways: Ways, args: argparse.Namespace) -> list[dict[str, A
     return [
         {
             "what": f"{what}, {name}",
+            "part": "network" if " network, " in what else "files",
             "one_by_one_s": statistics.median(base),
             "wall_s": statistics.median(walls[name]),
             "ratio": statistics.median(base) / statistics.median(walls[name]),
