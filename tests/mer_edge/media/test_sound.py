@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.media import sound as sound_module
 from mer_edge.media.scan import scan_media
 from mer_edge.media.sound import SoundReader
 from tests.media_files import TONE_HZ, Picture, Voice, damage, tone, write_media
@@ -266,3 +267,17 @@ def test_channels_without_a_named_layout_are_averaged(tmp_path, channels):
     frequency, level = frequency_and_level(read_all(path))
     assert frequency == pytest.approx(TONE_HZ, abs=0.5)
     assert level == pytest.approx(16_000 / 32_768, rel=0.02)
+
+
+@pytest.mark.parametrize(("rate_hz", "layout"), [(16000, "mono"), (44100, "stereo")])
+def test_frames_resampled_together_are_the_same_samples(tmp_path, monkeypatch, rate_hz, layout):
+    voice = Voice(duration_s=3.0, rate_hz=rate_hz, layout=layout)
+    path = write_media(tmp_path / "a.mkv", None, voice)
+    sounds = []
+    for held_s in (0.0, 0.1, 0.25, 10.0):
+        monkeypatch.setattr(sound_module, "HELD_S", held_s)
+        sounds.append(SoundReader(path, scan_media(path)).read(0.2, 2.7))
+    assert sounds[0].covered.all()
+    for other in sounds[1:]:
+        assert np.array_equal(other.samples, sounds[0].samples)
+        assert np.array_equal(other.covered, sounds[0].covered)
