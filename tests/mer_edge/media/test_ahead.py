@@ -14,17 +14,23 @@ import pytest
 from mer_edge.clips import load_clips, prepare_clips
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.ahead import beside, read_ahead
-from mer_edge.media.decode import set_decode_threads
+from mer_edge.media.decode import decode_threads, set_decode_threads
 from mer_edge.media.stopping import check_stopped
 from tests.grey_detector import Grey
 from tests.media_files import Picture, Voice, damage, write_media
 
 
-@pytest.fixture
-def one_thread():
-    set_decode_threads(1)
-    yield
+@pytest.fixture(autouse=True)
+def _threads_as_in_a_new_process():
+    before = decode_threads()
     set_decode_threads(0)
+    yield
+    set_decode_threads(before)
+
+
+@pytest.fixture
+def one_thread(_threads_as_in_a_new_process):
+    set_decode_threads(1)
 
 
 def ahead_threads() -> int:
@@ -191,6 +197,8 @@ def test_ctrl_c_ends_the_process_at_once(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Who is started in the background by a shell ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "0.0"

@@ -147,7 +147,11 @@ def table_lines(out: Path) -> str:
 def test_interrupted(bundle_path: Path, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.jsonl"
     process = subprocess.Popen(
-        command(bundle_path, folder, "--out", out), stderr=subprocess.PIPE, text=False
+        command(bundle_path, folder, "--out", out),
+        stderr=subprocess.PIPE,
+        text=False,
+        # Who is started in the background by a shell ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     wait_for(out, 3000, process)
     os.kill(process.pid, signal.SIGINT)
