@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 from mer_edge import __version__
@@ -91,9 +92,24 @@ def _run(arguments: list[str]) -> int:
         if key == name:
             chosen = load_command(command)
             chosen.configure(sub)
-    args = parser.parse_args(arguments)
+    args, left = parser.parse_known_args(arguments)
+    if left and not _take_files(args, left):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
     assert chosen is not None  # argparse has refused every other name
     return int(chosen.run(args))
+
+
+def _take_files(args: argparse.Namespace, left: list[str]) -> bool:
+    """Give a command's FILEs what argparse left over of them; whether that is all of it.
+
+    Before Python 3.13, argparse takes FILEs with the arguments in front of the first option that
+    follows BUNDLE, even if there are none: those behind the option are left over.
+    """
+    files = getattr(args, "files", None)
+    if files is None or any(given.startswith("-") for given in left):
+        return False
+    files.extend(Path(given) for given in left)
+    return True
 
 
 def load_command(command: Command) -> ModuleType:

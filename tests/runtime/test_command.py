@@ -80,6 +80,33 @@ def test_the_table(bundle_path: Path, files: Path, capsys: pytest.CaptureFixture
     assert out.splitlines()[-1].startswith(f"next: mer-edge infer {bundle_path}")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{tone}", "{face}", "--quiet", "--no-text"],
+        ["--quiet", "--no-text", "{tone}", "{face}"],
+        ["--quiet", "{tone}", "--no-text", "{face}"],
+        ["{tone}", "--quiet", "{face}", "--no-text"],
+    ],
+)
+def test_options_may_stand_anywhere(
+    bundle_path: Path, files: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"tone": files / "tone.wav", "face": files / "face.mp4"}
+    assert infer(bundle_path, *[word.format(**names) for word in arguments]) == 0
+    tone, face = capsys.readouterr().out.splitlines()
+    assert tone.startswith(str(names["tone"]))
+    assert face.startswith(str(names["face"]))
+
+
+def test_an_unknown_option_is_no_file(
+    bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        infer(bundle_path, files / "tone.wav", "--nope", "x")
+    assert "unrecognized arguments: --nope x" in capsys.readouterr().err
+
+
 def test_quiet_is_one_line_a_clip(
     bundle_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
