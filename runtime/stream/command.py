@@ -120,8 +120,17 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.json and args.quiet:
         raise MerEdgeError("--json and --quiet were given together; expected one of them")
-    if args.plot is not None:
-        raise MerEdgeError("--plot was given with --stream; expected it for files; leave it out")
+    for option, given in (
+        ("--plot", args.plot is not None),
+        ("--batch", args.batch is not None),
+        ("--workers", args.workers is not None),
+        ("--overwrite", args.overwrite),
+        ("--ray", args.ray is not None),
+    ):
+        if given:
+            raise MerEdgeError(
+                f"{option} was given with --stream; expected it for files; leave it out"
+            )
 
 
 def _attempts(given: str | None) -> int | None:

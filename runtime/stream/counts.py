@@ -35,18 +35,22 @@ class StreamCounts:
     """How often pictures were moved back to the sound because of that drift."""
     broken_samples: int = 0
     """Samples that were NaN or infinite, and are silence now."""
+    remarks: tuple[str, ...] = ()
+    """What the offline readers say of a file, in sentences of their own."""
 
     def sentences(self) -> list[str]:
         """What went wrong so far, one sentence each; what did not is left out."""
         known = asdict(self)
-        return [words.format(**known) for name, words in _SENTENCES.items() if known[name]]
+        counted = [words.format(**known) for name, words in _SENTENCES.items() if known[name]]
+        return [*counted, *self.remarks]
 
     def news_since(self, before: StreamCounts) -> list[str]:
         """The sentences of what has changed since ``before``."""
         known, old = asdict(self), asdict(before)
-        return [
+        counted = [
             words.format(**known) for name, words in _SENTENCES.items() if known[name] != old[name]
         ]
+        return [*counted, *(remark for remark in self.remarks if remark not in before.remarks)]
 
 
 _SENTENCES = {

@@ -35,7 +35,6 @@ class FileReader:
         self._listens = listens
         self._opened = open_media(path, options.frame_rate_hz)
         self._media: Media = self._opened.__enter__()
-        self.notes: tuple[str, ...] = ()
 
     @property
     def expects(self) -> set[str]:
@@ -63,7 +62,7 @@ class FileReader:
                 for chunk in _chunks(self._media.sound.read(start_s, end_s), start_s):
                     inbox.put(SoundItem(chunk, now_s()))
             self._media.check_damage()
-        self.notes = self._media.notes()
+            counts.remarks = self._media.notes()
         inbox.put(EndItem(duration_s))
 
     def close(self) -> None:

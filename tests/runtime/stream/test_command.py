@@ -21,6 +21,7 @@ from tests.runtime.bundles import NOTICE
 from tests.runtime.media import face_video, tone_wav
 
 ROOT = Path(__file__).parents[3]
+TS_PACKET = 188
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,28 @@ def test_a_source_that_breaks_off_is_an_error_after_its_decisions(
     assert summary.startswith(f"{url}: 3 decisions")
 
 
+def test_damage_in_a_file_is_told_as_offline(
+    bundle_path: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.runtime.stream.servers import remuxed
+
+    damaged = tmp_path / "damaged.ts"
+    data = bytearray(remuxed(video, tmp_path / "copy.ts"))
+    for packet in range(len(data) // TS_PACKET // 3 * TS_PACKET, len(data), 3 * TS_PACKET):
+        if not data[packet + 1] & 0x40:  # no frame begins here: its time stamps stay as they are
+            data[packet + 40 : packet + TS_PACKET] = bytes(TS_PACKET - 40)
+    damaged.write_bytes(data)
+    assert infer(bundle_path, damaged, "--json") == 0
+    offline = json.loads(capsys.readouterr().out)["notes"]
+    told = [note for note in offline if note.startswith("Read so far: ")]
+    assert told
+    assert infer(bundle_path, "--stream", damaged, "--json") == 0
+    shown, summary = capsys.readouterr()
+    streamed = [note for line in shown.splitlines() for note in json.loads(line)["notes"]]
+    assert set(told) <= set(streamed)
+    assert all(note.rstrip(".") in summary for note in told)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -173,6 +196,11 @@ def test_a_source_that_breaks_off_is_an_error_after_its_decisions(
         (["--stream", "{video}", "--reconnect", "-1"], "--reconnect -1"),
         (["--stream", "{video}", "--json", "--quiet"], "--json and --quiet"),
         (["--stream", "{video}", "--plot", "a.png"], "--plot was given with --stream"),
+        (["--stream", "{video}", "--batch", "2"], "--batch was given with --stream"),
+        (["--stream", "{video}", "--workers", "2"], "--workers was given with --stream"),
+        (["--stream", "{video}", "--overwrite"], "--overwrite was given with --stream"),
+        (["--stream", "{video}", "--ray"], "--ray was given with --stream"),
+        (["--stream", "{video}", "clip.mp4"], "found --stream {video} and clip.mp4"),
         (["--stream", "{video}", "--text", "a", "--no-text"], "--text and --no-text"),
         (["--stream", "{video}", "--frame-rate", "5"], "--frame-rate"),
         (["--stream", "{video}", "--out", "/dev/null"], "--out /dev/null: a device or a pipe"),
@@ -192,5 +220,5 @@ def test_what_cannot_be_is_one_line(
     shown, err = capsys.readouterr()
     assert shown == ""
     assert err.startswith("error: ")
-    assert message in err
+    assert message.format(video=video) in err
     assert err.count("\n") == 1
