@@ -230,6 +230,7 @@ def compare(what: str, ways: Ways, args: argparse.Namespace) -> list[dict[str, A
     return [
         {
             "what": f"{what}, {name}",
+            "commit": commit()[:12],
             "part": "network" if " network, " in what else "files",
             "one_by_one_s": statistics.median(base),
             "wall_s": statistics.median(walls[name]),
@@ -256,7 +257,6 @@ def describe(rows: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, 
         "threads": args.threads,
         "rounds": args.rounds,
         "machine": platform.processor() or platform.machine(),
-        "commit": commit(),
         "versions": versions(),
         "python": sys.version.split()[0],
         "rows": rows,
@@ -267,7 +267,7 @@ def as_markdown(outcome: dict[str, Any]) -> str:
     lines = [
         "# Many clips in shared batches against one by one",
         "",
-        f"`python benchmarks/batch.py`, commit `{outcome['commit'][:12]}`, "
+        f"`python benchmarks/batch.py`, {measured_at(outcome['rows'])}, "
         f"{outcome['threads']} threads,",
         f"{outcome['rounds']} rounds in turns. Ratio of the medians, and of each round: least to "
         "most.",
@@ -282,6 +282,12 @@ def as_markdown(outcome: dict[str, Any]) -> str:
             f"{row['ratio']:.2f} | {least:.2f} to {most:.2f} |"
         )
     return "\n".join([*lines, *profile(outcome["rows"])]) + "\n"
+
+
+def measured_at(rows: list[dict[str, Any]]) -> str:
+    """Which commit each part was measured at."""
+    parts = dict.fromkeys((row["part"], row["commit"]) for row in rows)
+    return ", ".join(f"{part} at commit `{made}`" for part, made in parts)
 
 
 def profile(rows: list[dict[str, Any]]) -> list[str]:
