@@ -215,7 +215,11 @@ def describe(
         "peak_mib": max(s["mib"] for s in run["samples"]),
         "growth_mib": float(statistics.median(late) - statistics.median(early)),
         "median_mib_by_eighth": [float(np.median(part)) for part in quarters],
-        "device": {"processor": processor_name(), "system": platform.platform(terse=True)},
+        "device": {
+            "processor": processor_name(),
+            "load_average_at_end": os.getloadavg(),
+            "system": platform.platform(terse=True),
+        },
         "versions": versions() | {"av": av.__version__},
         "commit": commit(),
         "samples": run["samples"][:: max(1, len(run["samples"]) // 200)],
@@ -228,8 +232,9 @@ def as_markdown(outcome: dict[str, Any]) -> str:
     return (
         "# Memory over a long file\n\n"
         f"`python benchmarks/media_long.py`, commit `{outcome['commit'][:12]}`, "
-        f"{outcome['device']['processor']}, bundle `{outcome['bundle']}`: `mer-edge infer` on "
-        f"{outcome['hours']:g} hours of video with sound and {outcome['cues']} cues.\n\n"
+        f"{outcome['device']['processor']} at a load of "
+        f"{outcome['device']['load_average_at_end'][0]:.0f}, bundle `{outcome['bundle']}`: "
+        f"`mer-edge infer` on {outcome['hours']:g} hours of video with sound and {outcome['cues']} cues.\n\n"
         f"- results: {outcome['results']}, the first after {outcome['first_result_s']:.1f} s, the "
         f"last after {outcome['wall_s']:.0f} s, never more than "
         f"{outcome['longest_pause_s']:.1f} s between two;\n"

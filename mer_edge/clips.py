@@ -172,7 +172,9 @@ class _ClipMaker:
         media, text = self._media, self._options.text
         transcribing = text.asr_model is not None
         # Transcription needs each clip's own sound, so it waits until that is decoded.
-        found = TextFound(None, None, "asr") if transcribing else find_text(media.path, text, None)
+        found = TextFound(None, None, "asr")
+        if not transcribing:
+            found = find_text(media.path, text, None, look_inside=media.has_subtitles)
         spans = self._plan(found)
         notes = () if found.origin in ("none", "asr", "--text") else (f"Text: {found.origin}.",)
         for span in spans:

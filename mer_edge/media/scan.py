@@ -52,6 +52,8 @@ class Scan:
     declares_duration: bool
     """Whether the container promises a length, which it then must deliver."""
     notes: tuple[str, ...] = ()
+    has_subtitles: bool = True
+    """Whether there is a stream of subtitles, of text or pictures."""
 
     @property
     def origin_s(self) -> float:
@@ -98,7 +100,8 @@ def scan_media(path: Path) -> Scan:
         }
         declaring = not DECLARING_FORMATS.isdisjoint(container.format.name.split(","))
         notes = _notes(container, video, audio, spans)
-        scan = Scan(spans.get("video"), spans.get("audio"), declaring, notes)
+        has_subtitles = len(container.streams.subtitles) > 0
+        scan = Scan(spans.get("video"), spans.get("audio"), declaring, notes, has_subtitles)
         _check_length(path, scan.duration_s)
         if declaring:
             _check_delivered(path, _declared_s(path, container), scan.origin_s, extents)

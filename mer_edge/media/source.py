@@ -29,6 +29,7 @@ class Media:
     frames: FrameSource | None
     sound: SoundReader | None
     opening_notes: tuple[str, ...] = ()
+    has_subtitles: bool = False
 
     def notes(self) -> tuple[str, ...]:
         """What the user should know of the source as far as it was read."""
@@ -103,7 +104,7 @@ def _open_file(path: Path, hwaccel: str | None) -> Media:
         )
     frames = VideoFrames(path, scan, hwaccel) if scan.video else None
     sound = SoundReader(path, scan) if scan.audio else None
-    return Media(path, scan.duration_s, frames, sound, scan.notes)
+    return Media(path, scan.duration_s, frames, sound, scan.notes, scan.has_subtitles)
 
 
 def _open_directory(path: Path, frame_rate_hz: float | None, frames: str, sound: str) -> Media:

@@ -76,6 +76,8 @@ def find_text(
     media: Path,
     options: TextOptions,
     waveform: Callable[[], NDArray[np.float32]] | None,
+    *,
+    look_inside: bool = True,
 ) -> TextFound:
     """The text of ``media``, a file or a directory of frames.
 
@@ -85,6 +87,7 @@ def find_text(
     Args:
         waveform: gives the sound to transcribe, 16 kHz mono, shape (samples,); None without
             sound.
+        look_inside: False for a file that is known to have no subtitle stream: it is not opened.
 
     Raises:
         MerEdgeError: the text is empty, or the file or model it should come from is not usable.
@@ -100,7 +103,8 @@ def find_text(
     beside = _text_in(media) if media.is_dir() else _text_beside(media)
     if beside is not None:
         return read_text_file(beside)
-    embedded = None if media.is_dir() else embedded_subtitles(media)
+    closed = media.is_dir() or not look_inside
+    embedded = None if closed else embedded_subtitles(media)
     if embedded is not None:
         return TextFound(None, tuple(embedded), "embedded subtitles")
     return TextFound(None, None, "none")
