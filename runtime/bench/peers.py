@@ -77,6 +77,8 @@ def check_peer(name: str, run: Path | None, device: str) -> None:
         return
     if run is not None and not kind.takes_run:
         raise MerEdgeError(f"found --run with --against {name}, which takes the bundle's weights")
+    if run is not None and not run.is_dir():
+        raise MerEdgeError(f"--run {run}: no directory; expected one that mer-edge train made")
     if device not in kind.devices:
         raise MerEdgeError(
             f"--against {name} runs on {' and '.join(kind.devices)}; found --device {device}"

@@ -143,6 +143,7 @@ def test_ctrl_c_tells_what_was_measured(
         (["--against", "caffe"], "--against caffe: neither a bundle nor one of pytorch"),
         (["--run", "somewhere"], "--run somewhere without --against"),
         (["--against", str(TINY), "--run", "x"], "a bundle with weights already"),
+        (["--against", "pytorch", "--run", "x"], "--run x: no directory"),
         (["--against", "openvino", "--device", "cuda"], "runs on cpu; found --device cuda"),
         (["--device", "tpu"], "--device tpu: no such device"),
         (["--out", "report.txt"], "the extension is '.txt'; expected .json or .md"),

@@ -143,7 +143,7 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     draw_waterfall(SPANS, tmp_path / "p.svg", "a bundle for $5")
     found = re.findall(r"<!-- (.+?) -->", (tmp_path / "p.svg").read_text())
     assert {"text", "25.0 ms", "ms since the clip was given"} <= set(found)
-    assert "50.0 ms in all, median run" in " ".join(found)
+    assert "50.0 ms in all, the median of 2 runs that were recorded" in " ".join(found)
 
 
 @pytest.mark.parametrize(("segments", "tokens"), [(1, 3), (4, 8)])
