@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import tempfile
@@ -84,6 +85,8 @@ def new_directory(
 ) -> Iterator[Path]:
     """Yield a temporary sibling of ``target`` that becomes ``target`` when the block succeeds.
 
+    What killed processes have left of ``target`` is removed first.
+
     ``advice``: see :func:`disk_errors`.
 
     Raises:
@@ -93,15 +96,54 @@ def new_directory(
         raise MerEdgeError(f"{target} exists already; name another --out or remove it first")
     with disk_errors(target, doing, advice):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(
-            tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        )
+        _remove_abandoned(target)
+        temporary, lock = _locked_directory(target)
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
             replace_directory(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+def _locked_directory(target: Path) -> tuple[Path, int | None]:
+    """A temporary sibling and the lock that says that somebody is writing it."""
+    while True:
+        temporary = _temporary_directory(target, ".tmp")
+        lock = _lock(temporary)
+        if temporary.exists():  # else another process took it for abandoned before it was locked
+            return temporary, lock
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove temporary siblings that no living process holds."""
+    for temporary in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        lock = _lock(temporary) if temporary.is_dir() else None
+        if lock is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(directory: Path) -> int | None:
+    """The lock of a directory, which ends with this process; None where it cannot be had."""
+    try:
+        import fcntl
+    except ImportError:  # Windows locks no directories
+        return None
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held by its writer, or a file system without locks
+        os.close(handle)
+        return None
+    return handle
 
 
 def replace_directory(source: Path, target: Path) -> None:

@@ -1,10 +1,15 @@
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from mer_edge import files
 from mer_edge.errors import MerEdgeError
+
+ROOT = Path(__file__).parents[2]
 
 
 def names(directory):
@@ -78,6 +83,27 @@ def test_what_a_kill_left_of_a_directory_is_mended(tmp_path):
     files.recover_directory(target)
     assert (target / "state").read_text() == "good"
     assert names(tmp_path) == ["last"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_the_living_are_spared(tmp_path):
+    target = tmp_path / "out"
+    code = (
+        "import sys; from pathlib import Path; from mer_edge.files import new_directory\n"
+        "with new_directory(Path(sys.argv[1]), 'writing') as folder:\n"
+        "    (folder / 'half').touch(); print(folder.name, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(target)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        left = process.stdout.readline().strip()
+        with files.new_directory(target, "writing") as mine:
+            assert names(tmp_path) == sorted([left, mine.name])
+        process.kill()
+    assert names(tmp_path) == sorted([left, "out"])
+    with files.new_directory(target, "writing", overwrite=True) as mine:
+        assert names(tmp_path) == sorted([mine.name, "out"])
+    assert names(tmp_path) == ["out"]
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path):
