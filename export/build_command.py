@@ -113,9 +113,9 @@ def _told(bundle: Path, device: Device, options: BuildOptions, built: list[Built
     for one in built:
         how = f"built in {one.seconds:.1f} s" if one.seconds else "in the cache already"
         size = one.engine.sidecar.bytes / 1e6
-        lines.append(f"  {one.graph:<7} {one.precision:<5} {size:8.1f} MB  {how}")
+        lines.append(f"  {one.graph:<11} {one.precision:<5} {size:8.1f} MB  {how}")
     lines.append(f"engines are kept in {options.cache}")
-    lines.append(f"next: mer-edge infer {bundle} CLIP.mp4")
+    lines.append(f"next: mer-edge infer {bundle} CLIP.mp4 --device {device.flavour}")
     return "\n".join(lines)
 
 

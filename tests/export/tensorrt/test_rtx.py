@@ -141,7 +141,8 @@ def test_the_second_time_nothing_is_built(built, capsys):
     out = capsys.readouterr().out
     assert out.count("in the cache already") == len(GRAPHS)
     assert out.startswith(f"TensorRT-RTX {load_version()}, for RTX GPUs from Ampere on:\n")
-    assert out.splitlines()[-1] == f"next: mer-edge infer {built['bundle']} CLIP.mp4"
+    expected = f"next: mer-edge infer {built['bundle']} CLIP.mp4 --device tensorrt-rtx"
+    assert out.splitlines()[-1] == expected
 
 
 def load_version() -> str:
