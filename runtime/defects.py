@@ -8,8 +8,8 @@ from pathlib import Path
 from mer_edge.errors import MerEdgeError
 
 
-def defect(file: Path, error: Exception) -> MerEdgeError:
-    """An error on a file that is ours, with the place in the code that a report of it needs."""
+def defect(file: Path | str, error: Exception) -> MerEdgeError:
+    """A fault of ours on a file or address, with the place in the code that a report needs."""
     project = str(Path(__file__).resolve().parent.parent)
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if frame.filename.startswith(project)]

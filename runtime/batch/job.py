@@ -15,10 +15,10 @@ from runtime.batch.pipeline import (
     SEGMENTS_A_RUN,
     Pace,
     Pipeline,
-    usable_cores,
 )
 from runtime.batch.record import FileRecord
 from runtime.batch.sources import find_sources
+from runtime.bench.machine import usable_cores
 from runtime.recognizer import Recognizer
 
 

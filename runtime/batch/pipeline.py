@@ -8,7 +8,6 @@ other do not (docs/batch.md has the figures).
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -57,13 +56,6 @@ class Pace:
         for option, value in (("--batch", self.batch), ("--workers", self.workers)):
             if value < 1:
                 raise MerEdgeError(f"{option} {value}: expected 1 or more")
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Pipeline:

@@ -14,6 +14,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
 from mer_edge.result import Result
 from mer_edge.text.source import find_text, read_text_file
+from runtime.defects import defect
 from runtime.recognizer import Recognizer
 from runtime.stream.counts import StreamCounts
 from runtime.stream.files import FileReader
@@ -171,7 +172,7 @@ class Session:
             except Closed:
                 raise
             except Exception as error:  # a defect of ours must not leave the decisions waiting
-                self._inbox.put(EndItem(error=_defect(self._source, error)))
+                self._inbox.put(EndItem(error=defect(self._source.name, error)))
         except Closed:
             return
         finally:
@@ -248,10 +249,3 @@ def _given_texts(options: ClipOptions) -> list[TextItem]:
     for said in found.utterances:
         items += [TextItem(said.text, said.start_s), TextItem(None, said.end_s)]
     return items
-
-
-def _defect(source: Source, error: Exception) -> MerEdgeError:
-    return MerEdgeError(
-        f"{source.name}: {type(error).__name__}: {error}; this is a defect of mer-edge; please "
-        "report it"
-    )
