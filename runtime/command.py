@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_OK
+from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from mer_edge.errors import MerEdgeError
 from runtime.batch import command as batch_command
 from runtime.stream import command as stream_command
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     output.add_argument("--quiet", action="store_true", help="one line a clip, nothing else")
-    output.add_argument("--out", type=Path, metavar="FILE", help="write the JSON lines here too")
+    output.add_argument("--out", type=Path, metavar="FILE", help="write the JSON lines here")
     output.add_argument("--plot", type=Path, metavar="FILE", help="draw the result, .png for one")
     batch_command.configure(parser)
     stream_command.configure(parser)
@@ -52,6 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Recognise every file; a bad one is told and the rest go on.
+
+    Returns:
+        0, 2 where a file failed, 130 where interrupted; finished results are on disk then.
 
     Raises:
         MerEdgeError: nothing can be done for any file: the options, the bundle or the device.
@@ -70,14 +73,30 @@ def run(args: argparse.Namespace) -> int:
 
     recognizer = Recognizer(args.bundle, device=args.device, threads=args.threads)
     report.notice = recognizer.bundle.manifest.notice
-    failed = 0
-    with report.progress(len(args.files)) as progress:
-        for file in args.files:
-            progress.start_file(file)
-            failed += not _recognize_file(recognizer, file, options, report)
-    report.write_out()
+    failed = _recognize_files(recognizer, args.files, options, report)
+    if failed is None:
+        return EXIT_INTERRUPTED
     report.close(_next_command(args, failed))
     return EXIT_BAD_INPUT if failed else EXIT_OK
+
+
+def _recognize_files(
+    recognizer: Recognizer, files: list[Path], options: ClipOptions, report: Report
+) -> int | None:
+    """How many files failed; None where interrupted."""
+    failed = done = 0
+    try:
+        with report:
+            with report.progress(len(files)) as progress:
+                for file in files:
+                    progress.start_file(file)
+                    failed += not _recognize_file(recognizer, file, options, report)
+                    done += 1
+            report.write_out()
+    except KeyboardInterrupt:
+        report.interrupted(done, len(files))
+        return None
+    return failed
 
 
 def _recognize_file(

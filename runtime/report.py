@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 from mer_edge.cli.main import one_line
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import check_new_file, new_file
+from mer_edge.files import check_new_file
 from mer_edge.result import Result
+from runtime.result_lines import ResultLines
 from runtime.results import printable
 
 
@@ -23,12 +25,12 @@ class FileProgress(Protocol):
 
 
 class Report:
-    """Takes results and errors as they come.
+    """Takes results and errors as they come; a context manager that leaves them on disk.
 
     Args:
         json: one JSON object a line on stdout, and nothing else there.
         quiet: one short line a clip, and no notice, progress or next command.
-        out: gets the JSON lines as well, when all files are done.
+        out: gets the JSON lines as well (``runtime.result_lines.ResultLines``).
         plot: gets the picture of the first result; the others go to ``<name>-2`` and so on.
 
     Raises:
@@ -40,18 +42,28 @@ class Report:
     ) -> None:
         self._json, self._quiet = json, quiet
         self._out, self._plot = out, plot
-        self._lines: list[bytes] = []
+        self._lines = None if out is None else ResultLines(out)
         self._pictures: list[Path] = []
         self._bar: Any = None
         self.notice = ""
         """The bundle's notice: printed once at the end instead of below every table."""
-        for path, option in ((out, "--out"), (plot, "--plot")):
-            if path is not None:
-                check_new_file(path, f"{option} {path}")
         if plot is not None:
+            check_new_file(plot, f"--plot {plot}")
             from mer_edge.pictures import check_picture
 
             check_picture(plot)
+
+    def __enter__(self) -> Report:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._lines is not None:
+            self._lines.__exit__(kind, error, trace)
 
     def result(self, result: Result) -> None:
         """Tell of one clip's decision."""
@@ -72,10 +84,20 @@ class Report:
             self._json_line({"source": printable(str(file)), "error": message})
 
     def write_out(self) -> None:
-        """Write ``out``, whole or not at all."""
-        if self._out is not None:
-            with new_file(self._out, "writing the results") as temporary:
-                temporary.write_bytes(b"".join(self._lines))
+        """All files are done: ``out`` is whole.
+
+        Raises:
+            MerEdgeError: the disk says no.
+        """
+        if self._lines is not None:
+            self._lines.finish()
+
+    def interrupted(self, done: int, files: int) -> None:
+        """What stands after Ctrl-C, of which ``done`` files are all."""
+        told = f"interrupted: {done} of {files} files were done"
+        if self._lines is not None and (lines := self._lines.count()):
+            told += f"; what was finished, {lines} lines, is in {self._lines.path}"
+        print(printable(told), file=sys.stderr, flush=True)
 
     def close(self, next_command: str) -> None:
         """Print the notice, what was written, and what comes next."""
@@ -106,8 +128,8 @@ class Report:
         import msgspec
 
         line = msgspec.json.encode(value) + b"\n"
-        if self._out is not None:
-            self._lines.append(line)
+        if self._lines is not None:
+            self._lines.add(line)
         if self._json:
             sys.stdout.buffer.write(line)
             sys.stdout.flush()

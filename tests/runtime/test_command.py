@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,8 @@ from mer_edge.cli.main import main
 from mer_edge.result import Result
 from tests.runtime.bundles import LABELS, NOTICE
 from tests.runtime.media import face_video, tone_wav
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -280,8 +286,6 @@ def test_the_bar_leaves_stdout_alone(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import sys
-
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     names = ["tone.wav", "empty.mp4", "tone.wav"]
@@ -290,3 +294,43 @@ def test_the_bar_leaves_stdout_alone(
     assert len(lines(out)) == 3
     assert "tone.wav" in err
     assert "error: " in err
+
+
+def started(bundle: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    """A process that a shell would start in the foreground: Ctrl-C reaches it."""
+    command = [sys.executable, "-m", "mer_edge", "infer", str(bundle), *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def test_ctrl_c_leaves_what_is_finished(bundle_path: Path, files: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    out.write_text("of yesterday\n")
+    part = tmp_path / "results.part.jsonl"
+    names = [files / "tone.wav", files / "empty.mp4"] + [files / "face.mp4"] * 500
+    process = started(bundle_path, *names, "--out", out, "--quiet")
+    deadline_s = time.monotonic() + 60
+    while not (part.exists() and part.read_bytes().count(b"\n") >= 3):
+        assert time.monotonic() < deadline_s
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    shown, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    told = lines(part.read_text())
+    assert 3 <= len(told) < 502
+    assert ["error" in line for line in told[:3]] == [False, True, False]
+    assert len(shown.splitlines()) in (len(told) - 1, len(told) - 2)  # on disk before it is shown
+    assert err.count("\n") == 2, err
+    bad, last = err.splitlines()
+    assert bad.startswith("error: ")
+    done, rest = last.removeprefix("interrupted: ").split(" of 502 files were done; ")
+    assert int(done) in (len(told), len(told) - 1)
+    assert rest == f"what was finished, {len(told)} lines, is in {part}"
+    assert out.read_text() == "of yesterday\n"

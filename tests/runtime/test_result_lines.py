@@ -1,0 +1,144 @@
+"""Lines of ``--out``: on disk as they are made, and nobody's file is lost for them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mer_edge.errors import MerEdgeError
+from runtime.result_lines import LineFile, ResultLines, count_lines
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_whole_file_at_the_end_and_what_was_there_until_then(tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    out.write_text("of yesterday\n")
+    with ResultLines(out) as lines:
+        lines.add(b"1\n")
+        assert (tmp_path / "results.part.jsonl").read_bytes() == b"1\n"
+        lines.add(b"2\n")
+        assert out.read_text() == "of yesterday\n"
+        assert lines.count() == 2
+        lines.finish()
+    assert out.read_bytes() == b"1\n2\n"
+    assert names(tmp_path) == ["results.jsonl"]
+    assert out.stat().st_mode & 0o777 == 0o666 & ~umask()
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_run_that_does_not_finish_leaves_its_lines(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "results.jsonl"
+    with pytest.raises(KeyboardInterrupt), ResultLines(out) as lines:
+        lines.add(b"1\n")
+        raise KeyboardInterrupt
+    assert lines.path == tmp_path / "new" / "results.part.jsonl"
+    assert (lines.path.read_bytes(), lines.count()) == (b"1\n", 1)
+    with ResultLines(out) as second, ResultLines(out) as third:
+        second.add(b"second\n")
+        third.add(b"third\n")
+        assert names(out.parent) == [
+            "results.part-2.jsonl",
+            "results.part-3.jsonl",
+            "results.part.jsonl",
+        ]
+        third.finish()
+    assert out.read_bytes() == b"third\n"
+    assert (out.parent / "results.part-2.jsonl").read_bytes() == b"second\n"
+    assert lines.path.read_bytes() == b"1\n"
+
+
+def test_without_a_line_nothing_is_left(tmp_path: Path) -> None:
+    with ResultLines(tmp_path / "results.jsonl") as lines:
+        assert (lines.count(), lines.path) == (0, None)
+    assert names(tmp_path) == []
+    with ResultLines(tmp_path / "results.jsonl") as lines:
+        lines.finish()
+    assert names(tmp_path) == ["results.jsonl"]
+
+
+def test_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    target = tmp_path / "disk" / "real.jsonl"
+    out = tmp_path / "results.jsonl"
+    out.symlink_to(target)
+    with ResultLines(out) as lines:
+        lines.add(b"1\n")
+        assert names(tmp_path / "disk") == ["real.part.jsonl"]
+        lines.finish()
+    assert out.is_symlink()
+    assert target.read_bytes() == b"1\n"
+
+
+def test_a_full_disk_takes_whole_lines_or_none(tmp_path: Path) -> None:
+    file = LineFile(tmp_path / "results.jsonl", "xb")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+        file.add(b"1234567\n")
+        with pytest.raises(OSError, match="File too large") as raised:
+            file.add(b"abcdefg\n")
+        assert raised.value.errno == errno.EFBIG
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert (tmp_path / "results.jsonl").read_bytes() == b"1234567\n"
+    file.add(b"more\n")
+    file.close()
+    assert (tmp_path / "results.jsonl").read_bytes() == b"1234567\nmore\n"
+
+
+def test_a_full_disk_says_where_the_lines_before_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "results.jsonl"
+
+    def full(self: LineFile, line: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with ResultLines(out) as lines:
+        lines.add(b"1\n")
+        lines.add(b"2\n")
+        monkeypatch.setattr(LineFile, "add", full)
+        with pytest.raises(MerEdgeError) as raised:
+            lines.add(b"3\n")
+    assert "the disk is full while writing the results" in str(raised.value)
+    part = tmp_path / "results.part.jsonl"
+    assert f"the 2 lines before are in {part}; free some space" in str(raised.value)
+    assert part.read_bytes() == b"1\n2\n"
+
+
+def test_a_kill_costs_no_line_that_was_added(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path;"
+        "from runtime.result_lines import ResultLines;"
+        "lines = ResultLines(Path(sys.argv[1]));"
+        "[lines.add(b'x' * 5000 + b'\\n') for _ in range(20)];"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "a.jsonl"], cwd=root)
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "a.part.jsonl").read_bytes() == (b"x" * 5000 + b"\n") * 20
+
+
+def test_counting_lines(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    assert count_lines(path) == 0
+    path.write_bytes(b"1\n" * 600_000 + b"half")
+    assert count_lines(path) == 600_000
