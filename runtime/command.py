@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK
+from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
 from runtime.batch import command as batch_command
 from runtime.stream import command as stream_command
@@ -92,6 +93,7 @@ def _recognize_files(
                     progress.start_file(file)
                     failed += not _recognize_file(recognizer, file, options, report)
                     done += 1
+                    check_ending()
             report.write_out()
     except KeyboardInterrupt:
         report.interrupted(done, len(files))
@@ -114,6 +116,7 @@ def _recognize_file(
             report.error(file, MerEdgeError(f"{file}: {error}"))
             return False
         except Exception as error:  # a defect of ours on one file must not stop the others
+            check_ending()
             from runtime.defects import defect
 
             report.error(file, defect(file, error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from pathlib import Path
 from types import ModuleType
 
 from mer_edge import __version__
-from mer_edge.errors import MerEdgeError
+from mer_edge.cli.signals import Ending, ending_in_order
+from mer_edge.errors import MerEdgeError, MissingExtraError
 
 EXIT_OK = 0
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 @dataclass(frozen=True)
@@ -48,25 +51,51 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 fine, 2 bad input or usage, 130 interrupted."""
+    """Run one command.
+
+    Returns:
+        0 fine, 2 bad input or usage, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _open_closed_streams()
+    with ending_in_order() as ending:
+        code = _guarded(arguments, ending)
+        terminated = ending.signal == signal.SIGTERM
+    return EXIT_TERMINATED if terminated and code == EXIT_INTERRUPTED else code
+
+
+def _guarded(arguments: list[str], ending: Ending) -> int:
+    """Run a command; what ends it becomes one line."""
     try:
         return _run(arguments)
-    except MerEdgeError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return _interrupted()
+    except MissingExtraError as error:
+        # An import that Ctrl-C fell into fails as one of a package that is not there.
+        return _interrupted() if ending.signal else _bad_input(error)
+    except MerEdgeError as error:
+        return _bad_input(error)
     except BrokenPipeError:
         # The reader went away (`mer-edge infer ... | head`): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except OSError as error:
         # The system said no (permission, disk, a vanished folder): its own words are the clearest.
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return _bad_input(error)
+    except Exception:  # a library's own words for a KeyboardInterrupt that came in it
+        if ending.signal is None:
+            raise
+        return _interrupted()
+
+
+def _bad_input(error: Exception) -> int:
+    print(f"error: {one_line(str(error))}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+def _interrupted() -> int:
+    print("interrupted", file=sys.stderr)
+    return EXIT_INTERRUPTED
 
 
 def _open_closed_streams() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK
+from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def _run_job(
                         store.add(record)
                     done += 1
                     report.record(record)
+                    check_ending()
             if store is not None:
                 store.finish()
     except KeyboardInterrupt:
