@@ -66,8 +66,7 @@ def open_backend(device: str, bundle: Bundle, threads: int | None = None) -> Bac
         MerEdgeError: no such device, or this machine does not have it. There is no falling back.
         MissingExtraError: the engine's package is not installed.
     """
-    if device not in DEVICES:
-        raise MerEdgeError(f"--device {device}: no such device; choose from {', '.join(DEVICES)}")
+    check_device(device)
     check_threads(threads)
     if device != "cpu":
         from runtime.cuda.backend import open_cuda_backend
@@ -76,6 +75,12 @@ def open_backend(device: str, bundle: Bundle, threads: int | None = None) -> Bac
     from runtime.ort import OrtBackend
 
     return OrtBackend(device, threads)
+
+
+def check_device(device: str) -> None:
+    """Raise a MerEdgeError unless ``device`` is one of ``DEVICES``; the machine may lack it."""
+    if device not in DEVICES:
+        raise MerEdgeError(f"--device {device}: no such device; choose from {', '.join(DEVICES)}")
 
 
 def check_threads(threads: int | None) -> None:

@@ -11,6 +11,8 @@ from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
 from runtime.batch import command as batch_command
+from runtime.clip_arguments import add_clip_arguments, clip_options
+from runtime.engine_arguments import add_engine_arguments, engine_options
 from runtime.stream import command as stream_command
 
 if TYPE_CHECKING:
@@ -30,18 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a video, a sound file, a directory of frames, or a folder of all these",
     )
-    text = parser.add_argument_group("what is said (default: a .srt, .vtt or .txt beside the file)")
-    text.add_argument("--text", help="the words themselves; for one file only")
-    text.add_argument("--text-file", type=Path, metavar="FILE", help="a .txt, .srt or .vtt")
-    text.add_argument("--asr", type=Path, metavar="MODEL_DIR", help="transcribe with this Whisper")
-    text.add_argument("--no-text", action="store_true", help="go without text")
-    media = parser.add_argument_group("media")
-    media.add_argument("--face", type=int, default=1, metavar="N", help="1 is the main person")
-    media.add_argument("--yunet", type=Path, metavar="FILE", help="detect faces with this YuNet")
-    media.add_argument("--frame-rate", type=float, metavar="HZ", help="of a directory of frames")
-    engine = parser.add_argument_group("engine")
-    engine.add_argument("--device", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx")
-    engine.add_argument("--threads", type=int, metavar="N", help="CPU threads of a graph")
+    add_clip_arguments(parser)
+    add_engine_arguments(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     output.add_argument("--quiet", action="store_true", help="one line a clip, nothing else")
@@ -63,16 +55,17 @@ def run(args: argparse.Namespace) -> int:
     if args.stream is not None:
         return stream_command.run(args)
     if args.files and batch_command.is_job(args):
-        return batch_command.run(args, _clip_options(args))
+        return batch_command.run(args)
     _check(args)
+    engine = engine_options(args)
     # The report comes first: a wrong --out or --plot is told before the work, not after.
     from runtime.report import Report
 
     report = Report(json=args.json, quiet=args.quiet, out=args.out, plot=args.plot)
-    options = _clip_options(args)
+    options = clip_options(args)
     from runtime.recognizer import Recognizer
 
-    recognizer = Recognizer(args.bundle, device=args.device, threads=args.threads)
+    recognizer = Recognizer(args.bundle, engine.device, engine.threads)
     report.notice = recognizer.bundle.manifest.notice
     failed = _recognize_files(recognizer, args.files, options, report)
     if failed is None:
@@ -138,18 +131,6 @@ def _check(args: argparse.Namespace) -> None:
             )
     if args.json and args.quiet:
         raise MerEdgeError("--json and --quiet were given together; expected one of them")
-
-
-def _clip_options(args: argparse.Namespace) -> ClipOptions:
-    from mer_edge.clips import ClipOptions
-    from mer_edge.text.source import TextOptions
-
-    return ClipOptions(
-        text=TextOptions(args.text, args.text_file, args.asr, args.no_text),
-        face=args.face,
-        yunet=args.yunet,
-        frame_rate_hz=args.frame_rate,
-    )
 
 
 def _next_command(args: argparse.Namespace, failed: int) -> str:

@@ -62,7 +62,7 @@ class Recognizer:
                 ``text`` was given and the bundle makes no use of text.
         """
         if text is not None:
-            self._check_uses_text("text=...")
+            self.check_uses_text("text=...")
         if isinstance(source, Clip):
             return self._recognize_clip(source if text is None else replace(source, text=text))
         start = time.perf_counter()
@@ -140,16 +140,21 @@ class Recognizer:
         """
         for option, given in (("--text", options.text.text), ("--asr", options.text.asr_model)):
             if given is not None:
-                self._check_uses_text(option)
+                self.check_uses_text(option)
         manifest = self.bundle.manifest
-        if "visual" not in manifest.graphs and (options.face != 1 or options.yunet is not None):
-            option = "--face" if options.face != 1 else "--yunet"
-            raise MerEdgeError(
-                f"{option} was given, but {manifest.variant} looks at no faces; leave it out, or "
-                "take a bundle that does"
-            )
+        for option, is_given in (
+            ("--face", options.face != 1),
+            ("--yunet", options.yunet is not None),
+            ("--hwaccel", options.hwaccel is not None),
+        ):
+            if is_given and "visual" not in manifest.graphs:
+                raise MerEdgeError(
+                    f"{option} was given, but {manifest.variant} looks at no faces; leave it out, "
+                    "or take a bundle that does"
+                )
 
-    def _check_uses_text(self, option: str) -> None:
+    def check_uses_text(self, option: str) -> None:
+        """Raise a MerEdgeError that names ``option`` where the bundle makes no use of text."""
         if "text" not in self.bundle.manifest.graphs:
             raise MerEdgeError(
                 f"{option} was given, but {self.bundle.manifest.variant} makes no use of text; "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_OK
 from mer_edge.errors import MerEdgeError
+from runtime.engine_arguments import add_engine_arguments, engine_options
 
 if TYPE_CHECKING:
     from mer_edge.bundle import Bundle
@@ -19,9 +20,7 @@ EXIT_DIFFERS = 1
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of ``mer-edge verify``."""
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="made by mer-edge export")
-    engine = parser.add_argument_group("engine")
-    engine.add_argument("--device", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx")
-    engine.add_argument("--threads", type=int, metavar="N", help="CPU threads of a graph")
+    add_engine_arguments(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="the report as JSON on stdout")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -36,13 +35,14 @@ def run(args: argparse.Namespace) -> int:
         MerEdgeError: nothing can be measured: the options, the bundle or the device.
     """
     _check(args)
+    engine = engine_options(args)
     from mer_edge.bundle import Bundle
     from mer_edge.cli.progress import Bars
     from runtime.backend import open_backend
     from runtime.verify import verify
 
     bundle = Bundle.load(args.bundle)
-    backend = open_backend(args.device, bundle, args.threads)
+    backend = open_backend(engine.device, bundle, engine.threads)
     with Bars(quiet=args.quiet or args.json) as bars:
         found = verify(bundle, backend, lambda what, done, n: bars.step("verify", done, n, what))
     _write(args, bundle, found)

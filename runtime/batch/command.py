@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
+from runtime.clip_arguments import clip_options
+from runtime.engine_arguments import engine_options
 
 if TYPE_CHECKING:
     from mer_edge.bundle import Bundle
@@ -56,7 +58,7 @@ def is_job(args: argparse.Namespace) -> bool:
     return any(is_many(file) for file in args.files)
 
 
-def run(args: argparse.Namespace, clip: ClipOptions) -> int:
+def run(args: argparse.Namespace) -> int:
     """Recognise every file that is not complete in ``--out`` yet.
 
     Returns:
@@ -72,9 +74,11 @@ def run(args: argparse.Namespace, clip: ClipOptions) -> int:
     from runtime.batch.sources import find_sources
 
     check_outputs(args.json, args.quiet)
+    clip, engine = clip_options(args), engine_options(args)
     check_text(clip)
-    options = JobOptions(clip, args.device, args.threads, args.batch, args.workers)
+    options = JobOptions(clip, engine.device, engine.threads, args.batch, args.workers)
     found = find_sources(args.files, clip)
+    _check_hwaccel(clip, found.sources)
     bundle = Bundle.load(args.bundle)
     report = JobReport(json=args.json, quiet=args.quiet, lines=args.out is None)
     notes = [f"notice: {bundle.manifest.notice}"] if bundle.manifest.notice else []
@@ -154,6 +158,14 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.overwrite and args.out is None:
         raise MerEdgeError("--overwrite was given without --out; expected the results it replaces")
+
+
+def _check_hwaccel(clip: ClipOptions, sources: Sequence[Source]) -> None:
+    if clip.hwaccel is not None and not any(source.options.hwaccel for source in sources):
+        raise MerEdgeError(
+            f"found --hwaccel {clip.hwaccel} and no video among the {len(sources)} files; "
+            "expected one to decode there; leave --hwaccel out"
+        )
 
 
 def _next_command(args: argparse.Namespace, report: JobReport, done_before: int) -> str:

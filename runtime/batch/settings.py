@@ -38,6 +38,8 @@ def job_settings(bundle: Bundle, options: ClipOptions, device: str) -> JobSettin
         said["--yunet"] = str(options.yunet.absolute())
     if options.frame_rate_hz is not None:
         said["--frame-rate"] = f"{options.frame_rate_hz:g}"
+    if options.hwaccel is not None:
+        said["--hwaccel"] = options.hwaccel
     return JobSettings(str(bundle.path), sha256_of(bundle.path / MANIFEST), said)
 
 

@@ -132,10 +132,14 @@ def _sources_of(path: Path, options: ClipOptions, search: _Search) -> Iterator[S
 
 
 def file_source(path: Path, options: ClipOptions) -> Source:
-    """A file or directory of frames. A frame rate is for directories alone."""
+    """A file or directory of frames; a frame rate is for directories, a decoder for videos."""
     if not path.is_dir():
         options = replace(options, frame_rate_hz=None)
-    return Source(path, options, _key(path))
+    return Source(path, replace(options, hwaccel=_hwaccel(path, options)), _key(path))
+
+
+def _hwaccel(path: Path, options: ClipOptions) -> str | None:
+    return None if path.is_dir() or path.suffix.lower() in SOUND_SUFFIXES else options.hwaccel
 
 
 def _sample_source(sample: Sample, options: ClipOptions) -> Source:
@@ -146,6 +150,7 @@ def _sample_source(sample: Sample, options: ClipOptions) -> Source:
         text=text,
         face=options.face,
         yunet=options.yunet,
+        hwaccel=_hwaccel(sample.media, options),
         frame_rate_hz=said.frame_rate_hz or options.frame_rate_hz
         if sample.media.is_dir()
         else None,

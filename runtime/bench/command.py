@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_INTERRUPTED, EXIT_OK
 from mer_edge.errors import MerEdgeError
+from runtime.engine_arguments import add_engine_arguments, engine_options
 
 if TYPE_CHECKING:
     from runtime.bench.report import BenchReport
@@ -41,9 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     peer.add_argument(
         "--run", type=Path, metavar="RUN", help="the training run whose weights the peer takes"
     )
-    engine = parser.add_argument_group("engine")
-    engine.add_argument("--device", default="cpu", help="cpu, cuda, tensorrt, tensorrt-rtx")
-    engine.add_argument("--threads", type=int, metavar="N", help="CPU threads of a graph")
+    add_engine_arguments(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="the report as JSON on stdout")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -61,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         MerEdgeError: nothing can be measured: the options, the bundle, the device or the peer.
     """
     _check(args)
+    engine = engine_options(args)
     from mer_edge.bundle import Bundle
     from mer_edge.cli.progress import Bars
     from runtime.bench.options import BenchOptions
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
     from runtime.bench.session import Session
 
     options = BenchOptions(
-        device=args.device,
-        threads=args.threads,
+        device=engine.device,
+        threads=engine.threads,
         clip=args.clip,
         segments=5 if args.segments is None else args.segments,
         tokens=32 if args.tokens is None else args.tokens,

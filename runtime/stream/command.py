@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, one_line
 from mer_edge.errors import MerEdgeError
+from runtime.clip_arguments import clip_options
+from runtime.engine_arguments import engine_options
 
 if TYPE_CHECKING:
     from runtime.stream.report import StreamReport
@@ -68,22 +70,16 @@ def run(args: argparse.Namespace) -> int:
         MerEdgeError: nothing can begin: the options, the bundle, the device or the source.
     """
     _check(args)
+    engine = engine_options(args)
     from runtime.stream.report import StreamReport
 
     report = StreamReport(json=args.json, quiet=args.quiet, out=args.out)
     attempts = _attempts(args.reconnect)
-    from mer_edge.clips import ClipOptions
-    from mer_edge.text.source import TextOptions
     from runtime.stream.session import Session, SessionOptions
     from runtime.stream.source import parse_source
 
     options = SessionOptions(
-        clip=ClipOptions(
-            text=TextOptions(args.text, args.text_file, args.asr, args.no_text),
-            face=args.face,
-            yunet=args.yunet,
-            frame_rate_hz=args.frame_rate,
-        ),
+        clip=clip_options(args),
         window_segments=5 if args.window_segments is None else args.window_segments,
         reconnect=attempts,
         realtime=args.realtime,
@@ -91,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     source = parse_source(args.stream, args.stream_format)
     from runtime.recognizer import Recognizer
 
-    recognizer = Recognizer(args.bundle, device=args.device, threads=args.threads)
+    recognizer = Recognizer(args.bundle, engine.device, engine.threads)
     report.notice = recognizer.bundle.manifest.notice
     session = Session(recognizer, source, options)
     code = _decide(session, report)

@@ -33,7 +33,8 @@ class FileReader:
         self._options = options
         self._wanted = wanted
         self._listens = listens
-        self._opened = open_media(path, options.frame_rate_hz)
+        hwaccel = options.hwaccel if "visual" in wanted else None
+        self._opened = open_media(path, options.frame_rate_hz, hwaccel=hwaccel)
         self._media: Media = self._opened.__enter__()
 
     @property

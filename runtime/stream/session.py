@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from mer_edge.bundle import Manifest
 from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
@@ -88,7 +87,7 @@ class Session:
         self._source = source
         manifest = recognizer.bundle.manifest
         self._uses_text = "text" in manifest.graphs
-        _check_options(source, options, manifest)
+        _check_options(source, options, recognizer)
         asr_model = options.clip.text.asr_model
         wanted = tuple(name for name in ("audio", "visual") if name in manifest.graphs)
         self.reader, lossless = _open_reader(source, options, wanted)
@@ -179,24 +178,11 @@ class Session:
             self.reader.close()
 
 
-def _check_options(source: Source, options: SessionOptions, manifest: Manifest) -> None:
+def _check_options(source: Source, options: SessionOptions, recognizer: Recognizer) -> None:
     """No option is taken and forgotten."""
-    text, variant = options.clip.text, manifest.variant
-    for option, given in (
-        ("--text", text.text),
-        ("--text-file", text.text_file),
-        ("--asr", text.asr_model),
-    ):
-        if given is not None and "text" not in manifest.graphs:
-            raise MerEdgeError(
-                f"{option} was given, but {variant} makes no use of text; leave it out, or take a "
-                "bundle that does"
-            )
-    if options.clip.yunet is not None and "visual" not in manifest.graphs:
-        raise MerEdgeError(
-            f"--yunet was given, but {variant} looks at no faces; leave it out, or take a bundle "
-            "that does"
-        )
+    recognizer.check_options(options.clip)
+    if options.clip.text.text_file is not None:  # of a file it says where utterances are, too
+        recognizer.check_uses_text("--text-file")
     if options.clip.frame_rate_hz is not None and not Path(source.target).is_dir():
         raise MerEdgeError(
             f"{source.name}: --frame-rate was given for what has a frame rate of its own; expected "
@@ -220,6 +206,11 @@ def _open_reader(
         raise MerEdgeError(
             f"{source.name}: found a directory of frames with --realtime or --stream-format; "
             "expected a file; leave the option out"
+        )
+    if options.clip.hwaccel is not None:
+        raise MerEdgeError(
+            f"{source.name}: --hwaccel was given for a source that is decoded on the CPU as it "
+            "comes; expected a file without --realtime and --stream-format; leave --hwaccel out"
         )
     needs = (*wanted, "audio") if hears else wanted
     reader = LiveReader(source, needs, attempts=options.reconnect, paced=options.realtime)

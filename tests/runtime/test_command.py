@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -14,9 +15,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from av.codec.hwaccel import hwdevices_available
 
 from mer_edge.cli.main import main
 from mer_edge.result import Result
+from tests.media_files import Picture, write_media
 from tests.runtime.bundles import LABELS, NOTICE
 from tests.runtime.media import face_video, tone_wav
 
@@ -334,3 +337,73 @@ def test_ctrl_c_leaves_what_is_finished(bundle_path: Path, files: Path, tmp_path
     assert int(done) in (len(told), len(told) - 1)
     assert rest == f"what was finished, {len(told)} lines, is in {part}"
     assert out.read_text() == "of yesterday\n"
+
+
+KIND = hwdevices_available()[0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{face}", "--hwaccel", KIND],
+        ["{face}", "--hwaccel", KIND, "--batch", "1"],
+        ["--stream", "{face}", "--hwaccel", KIND],
+    ],
+)
+def test_a_decoder_that_cannot_be_had_is_an_error_and_never_the_cpu(
+    bundle_path: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # No device decodes FFV1: this is refused on a machine with a GPU as well.
+    video = write_media(tmp_path / "ffv1.mkv", Picture("ffv1"))
+    assert infer(bundle_path, *[word.format(face=video) for word in arguments], "--json") == 2
+    out, err = capsys.readouterr()
+    assert "probabilities" not in out
+    assert err.startswith(f"error: {video}: ")
+    assert f"--hwaccel {KIND}" in err
+    assert "leave --hwaccel out to decode on the CPU" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{face}", "--hwaccel", "abacus"], f"found --hwaccel abacus; expected .*{KIND}"),
+        (["{tone}", "--hwaccel", KIND], f"--hwaccel {KIND} for a file without a picture"),
+        (["{tone}", "--hwaccel", KIND, "--batch", "1"], "and no video among the 1 files"),
+        (["--stream", "{face}", "--realtime", "--hwaccel", KIND], "is decoded on the CPU"),
+        (["--stream", "-", "--hwaccel", KIND], "stdin: --hwaccel was given for a source"),
+        (["--stream", "-", "--text", ""], "--text: the text is empty"),
+        (["--stream", "nowhere.mp4", "--text", " "], "--text: the text is empty"),
+        (["{tone}", "--text", " "], "--text: the text is empty"),
+    ],
+)
+def test_what_is_refused_before_anything_opens(
+    bundle_path: Path,
+    files: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = {"tone": files / "tone.wav", "face": files / "face.mp4"}
+    assert infer(bundle_path, *[word.format(**names) for word in arguments], "--json") == 2
+    err = capsys.readouterr().err
+    assert re.search(message, err)
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_in_a_folder_the_decoder_is_for_the_videos(
+    bundle_path: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(files / "tone.wav", tmp_path)
+    write_media(tmp_path / "video.mkv", Picture("ffv1"))
+    out = tmp_path / "out" / "results.jsonl"
+    arguments = [tmp_path, "--hwaccel", KIND, "--out", out, "--json"]
+    assert infer(bundle_path, *arguments) == 2
+    told = lines(capsys.readouterr().out)
+    assert {Path(line["source"]).name: "error" in line for line in told} == {
+        "tone.wav": False,
+        "video.mkv": True,
+    }
+    assert infer(bundle_path, tmp_path, "--out", out) == 2
+    assert f"was begun with --hwaccel {KIND}, this run has no --hwaccel" in capsys.readouterr().err

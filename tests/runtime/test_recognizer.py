@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from av.codec.hwaccel import hwdevices_available
 
 import mer_edge
 from mer_edge.bundle import Bundle
@@ -160,3 +162,17 @@ def test_notice_and_notes(tmp_path: Path) -> None:
     first, second = silent.recognize(clip).notes
     assert first == "There is no picture."
     assert "52 tokens" in second
+
+
+@pytest.mark.parametrize(
+    "options", [{"face": 2}, {"yunet": Path("y.onnx")}, {"hwaccel": hwdevices_available()[0]}]
+)
+def test_no_option_for_what_a_bundle_does_not_look_at(
+    bundle: Bundle, options: dict[str, Any]
+) -> None:
+    graphs = {name: graph for name, graph in bundle.manifest.graphs.items() if name != "visual"}
+    recognizer = Recognizer(bundle)
+    recognizer.check_options(ClipOptions(**options))
+    recognizer.bundle = replace(bundle, manifest=replace(bundle.manifest, graphs=graphs))
+    with pytest.raises(MerEdgeError, match=f"--{next(iter(options))} was given, but .* no faces"):
+        recognizer.check_options(ClipOptions(**options))
