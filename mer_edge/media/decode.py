@@ -11,6 +11,7 @@ import av
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import open_container
+from mer_edge.media.pieces import UNCHANGED, StampMend
 from mer_edge.media.stopping import check_stopped
 
 
@@ -65,7 +66,9 @@ def decode_threads() -> int:
     return _threads
 
 
-def decode_stream(path: Path, index: int, count: DecodeCount) -> Generator[Any, None, None]:
+def decode_stream(
+    path: Path, index: int, count: DecodeCount, mend: StampMend = UNCHANGED
+) -> Generator[Any, None, None]:
     """Yield the frames of stream ``index`` in the order of presentation, ``count`` kept current.
 
     The file stays open until the generator ends or is closed. A packet that fails is counted and
@@ -73,7 +76,7 @@ def decode_stream(path: Path, index: int, count: DecodeCount) -> Generator[Any, 
     """
     with open_container(path) as container:
         stream = threaded_stream(container, index)
-        for packet in stream_packets(container, stream):
+        for packet in stream_packets(container, stream, mend):
             yield from decode_packet(packet, count)
 
 
@@ -85,10 +88,11 @@ def threaded_stream(container: Any, index: int) -> Any:
     return stream
 
 
-def stream_packets(container: Any, stream: Any) -> Iterator[Any]:
-    """The stream's packets; a container that breaks off in the middle just ends."""
+def stream_packets(container: Any, stream: Any, mend: StampMend) -> Iterator[Any]:
+    """The stream's packets, mended; a container that breaks off in the middle just ends."""
+    packets = container.demux(stream)
     try:
-        yield from container.demux(stream)
+        yield from mend.applied(packets) if mend else packets
     except (av.FFmpegError, OSError, ValueError):
         return
 

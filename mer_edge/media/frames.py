@@ -81,9 +81,7 @@ class VideoFrames:
         self._frame_s = scan.video.frame_s
         self._upright = Upright(scan.video.pixel_aspect)
         self._count = DecodeCount()
-        self._decoder = SelectiveDecoder(
-            path, scan.video.index, scan.origin_s, self._count, hwaccel
-        )
+        self._decoder = SelectiveDecoder(path, scan.video, scan.origin_s, self._count, hwaccel)
         self._packets = self._decoder.lookahead
         self._current: _Shown | None = None
         self._next: _Shown | None = None

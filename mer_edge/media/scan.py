@@ -7,6 +7,7 @@ than decoding (about 6 microseconds each).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +18,16 @@ import av
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import choose_stream, describe_streams, open_container
 from mer_edge.media.declared import header_duration_s
+from mer_edge.media.mending import mend_stamps
+from mer_edge.media.pieces import UNCHANGED, MendedStream, StampMend
+from mer_edge.media.stamps import MAX_RUNS, StampLog
 
 MIN_FRAME_SIDE_PX = 20
 """The smallest face the detectors can find; a smaller picture cannot hold one."""
 DECLARING_FORMATS = frozenset({"mov", "matroska", "avi", "wav", "w64", "flac"})
 """Containers whose header says how long the media lasts (others are estimates of FFmpeg's)."""
+STRICT_FORMATS = frozenset({"mpegts", "mpeg"})
+"""Containers whose standard bounds how far the presentation of a frame is behind its decoding."""
 MAX_DURATION_S = 24 * 3600.0
 """A day; longer is a damaged time stamp, after which a clip would be cut every half minute."""
 MAX_CODEC_DELAY_S = 0.1
@@ -41,6 +47,8 @@ class StreamSpan:
     """How long a video frame is shown at the stream's average rate."""
     pixel_aspect: float = 1.0
     """Width / height of one stored pixel (the sample aspect ratio)."""
+    mend: StampMend = UNCHANGED
+    """What its readers have to change of the packets' time stamps."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ def scan_media(path: Path) -> Scan:
             )
         if video is not None:
             _check_size(path, video)
-        extents = _read_extents(container)
+        chosen = [stream for stream in (video, audio) if stream is not None]
+        extents, stamp_notes = _mended(container, chosen, _read_logs(path, container))
         _check_contents(path, video, audio, extents)
         spans = {
             kind: _span(stream, extents[stream.index])
@@ -99,7 +108,7 @@ def scan_media(path: Path) -> Scan:
             if stream is not None
         }
         declaring = not DECLARING_FORMATS.isdisjoint(container.format.name.split(","))
-        notes = _notes(container, video, audio, spans)
+        notes = (*_notes(container, video, audio, spans), *stamp_notes)
         has_subtitles = len(container.streams.subtitles) > 0
         scan = Scan(spans.get("video"), spans.get("audio"), declaring, notes, has_subtitles)
         _check_length(path, scan.duration_s)
@@ -114,39 +123,47 @@ def _declared_s(path: Path, container: Any) -> float:
     return max(corrected_s, header_duration_s(path, container.format.name) or 0.0)
 
 
-@dataclass
-class _Extent:
-    """From where to where the packets of a stream reach."""
-
-    time_base_s: float
-    default_duration: float
-    """Of a packet that does not say its own; in time bases, as the next two."""
-    first: float | None = None
-    end: float = 0.0
-    packets: int = 0
-
-    def add(self, packet: Any) -> None:
-        start = packet.pts if packet.pts is not None else packet.dts
-        if start is None:
-            start = self.end
-        self.first = start if self.first is None else min(self.first, start)
-        self.end = max(self.end, start + (packet.duration or self.default_duration))
-        self.packets += 1
-
-
-def _read_extents(container: Any) -> dict[int, _Extent]:
+def _read_logs(path: Path, container: Any) -> dict[int, StampLog]:
     """By stream; of all streams, because a container's length is that of its longest one."""
-    extents = {
-        stream.index: _Extent(float(stream.time_base or 0), _default_duration(stream))
+    strict = container.format.name in STRICT_FORMATS
+    logs = {
+        stream.index: StampLog(
+            float(stream.time_base or 0),
+            _default_duration(stream),
+            reorders=stream.type == "video",
+            strict=strict,
+        )
         for stream in container.streams
     }
     try:
-        for packet in container.demux():
+        for arrived, packet in enumerate(container.demux()):
             if packet.size and not getattr(packet, "is_discard", False):
-                extents[packet.stream_index].add(packet)
+                logs[packet.stream_index].add(packet, arrived)
+            elif packet.size:
+                logs[packet.stream_index].skip()
     except (av.FFmpegError, OSError, ValueError):
         pass  # What was read until here counts; a file that is cut shows as too short.
-    return extents
+    for log in logs.values():
+        log.finish()
+    if any(log.crowded for log in logs.values()):
+        raise MerEdgeError(
+            f"{path}: found time stamps that leap more than {MAX_RUNS} times; expected times that "
+            "go on; they are damaged, copy or record the file again"
+        )
+    return logs
+
+
+def _mended(
+    container: Any, chosen: Sequence[Any], logs: dict[int, StampLog]
+) -> tuple[dict[int, MendedStream], tuple[str, ...]]:
+    """Every stream, those to be decoded with right time stamps, and what was wrong with them."""
+    may_restart = bool(container.format.flags & av.format.Flags.ts_discont.value)
+    mending = mend_stamps([logs[stream.index] for stream in chosen], may_restart=may_restart)
+    extents = {index: MendedStream(log) for index, log in logs.items()}
+    extents |= {stream.index: m for stream, m in zip(chosen, mending.streams, strict=True)}
+    origin_s = min((m.first * m.log.time_base_s for m in mending.streams if m.first), default=0.0)
+    kinds = [stream.type for stream in chosen]
+    return extents, mending.notes(kinds, origin_s)
 
 
 def _default_duration(stream: Any) -> float:
@@ -160,16 +177,18 @@ def _frame_rate(stream: Any) -> Fraction | None:
     return getattr(stream, "average_rate", None) or getattr(stream, "guessed_rate", None)
 
 
-def _span(stream: Any, extent: _Extent) -> StreamSpan | None:
-    if not extent.packets or extent.first is None:
+def _span(stream: Any, extent: MendedStream) -> StreamSpan | None:
+    if not extent.log.packets or extent.first is None:
         return None
     # The stream's own start knows of edit lists and codec delay; the first packet does not.
-    start = stream.start_time if stream.start_time is not None else extent.first
-    start_s, end_s = start * extent.time_base_s, max(extent.end, start) * extent.time_base_s
+    known = stream.start_time is not None and not extent.belies(stream.start_time)
+    start = stream.start_time if known else extent.first
+    unit_s = extent.log.time_base_s
+    start_s, end_s = start * unit_s, max(extent.end, start) * unit_s
     name, rate = stream.codec_context.name, _frame_rate(stream)
     frame_s = float(1 / rate) if rate else StreamSpan.frame_s
-    aspect = _pixel_aspect(stream)
-    return StreamSpan(stream.index, name, start_s, end_s, extent.packets, frame_s, aspect)
+    packets, aspect = extent.log.packets, _pixel_aspect(stream)
+    return StreamSpan(stream.index, name, start_s, end_s, packets, frame_s, aspect, extent.mend())
 
 
 def _pixel_aspect(stream: Any) -> float:
@@ -189,13 +208,13 @@ def _check_size(path: Path, video: Any) -> None:
         )
 
 
-def _check_contents(path: Path, video: Any, audio: Any, extents: dict[int, _Extent]) -> None:
-    if video is not None and not extents[video.index].packets:
+def _check_contents(path: Path, video: Any, audio: Any, extents: dict[int, MendedStream]) -> None:
+    if video is not None and not extents[video.index].log.packets:
         raise MerEdgeError(
             f"{path}: found a video stream ({video.codec_context.name}) without a frame; "
             "expected frames; the file is truncated or empty, copy or record it again"
         )
-    if video is None and not extents[audio.index].packets:
+    if video is None and not extents[audio.index].log.packets:
         raise MerEdgeError(
             f"{path}: found a sound stream ({audio.codec_context.name}) of length 0; "
             "expected samples; the file is truncated or empty, copy or record it again"
@@ -225,10 +244,10 @@ def _check_length(path: Path, duration_s: float) -> None:
 
 
 def _check_delivered(
-    path: Path, declared_s: float, origin_s: float, extents: dict[int, _Extent]
+    path: Path, declared_s: float, origin_s: float, extents: dict[int, MendedStream]
 ) -> None:
     # Matroska declares the time of the end, others the length: a late start counts for both.
-    end_s = max(extent.end * extent.time_base_s for extent in extents.values())
+    end_s = max(extent.end * extent.log.time_base_s for extent in extents.values())
     delivered_s = end_s - min(origin_s, 0.0)
     if delivered_s < declared_s - allowed_shortfall_s(declared_s):
         raise MerEdgeError(

@@ -14,6 +14,7 @@ from mer_edge.media.container import open_container
 from mer_edge.media.decode import DecodeCount, decode_packet, stream_packets, threaded_stream
 from mer_edge.media.hardware import check_on_device
 from mer_edge.media.lookahead import Lookahead
+from mer_edge.media.scan import StreamSpan
 
 
 class SelectiveDecoder:
@@ -28,19 +29,19 @@ class SelectiveDecoder:
     def __init__(
         self,
         path: Path,
-        index: int,
+        span: StreamSpan,
         origin_s: float,
         count: DecodeCount,
         hwaccel: str | None = None,
     ) -> None:
         self._closing = ExitStack()
         container = self._closing.enter_context(open_container(path, hwaccel))
-        self._stream = threaded_stream(container, index)
+        self._stream = threaded_stream(container, span.index)
         if hwaccel is not None:
             check_on_device(path, self._stream, hwaccel)
         self._count = count
         self._out: deque[Any] = deque()
-        packets = stream_packets(container, self._stream)
+        packets = stream_packets(container, self._stream, span.mend)
         self.lookahead = Lookahead(packets, self._stream, origin_s)
         self.ended = False
         """Whether every frame has come out."""

@@ -56,7 +56,7 @@ class SoundReader:
         self._promised = scan.declares_duration
         self._end_s = scan.audio.end_s - scan.origin_s
         self._count = DecodeCount()
-        self._frames = decode_stream(path, scan.audio.index, self._count)
+        self._frames = decode_stream(path, scan.audio.index, self._count, scan.audio.mend)
         self._chunks = _resampled(self._frames, scan.origin_s)
         self._kept: list[Chunk] = []
         self._position = 0

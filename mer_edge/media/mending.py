@@ -1,0 +1,140 @@
+"""Time stamps that cannot be, and counts that begin anew, put right by the stamps around them.
+
+What is known of a right file: the decoding times of a stream never go back, and in MPEG-TS and -PS
+those of sound and picture that lie together in the file are close (ISO/IEC 13818-1, 2.4.2.3 and
+2.7.4). So
+
+- a stretch of at most ``MAX_ISLAND_S`` whose times leave those before it, forth or back, and after
+  which the old count goes on, is damage: it lies where its neighbours leave room for it;
+- times that go back for good, and in containers that may begin a new count (MPEG-TS and others that
+  FFmpeg marks) times that leap ahead by more than ``MAX_JUMP_S`` for good, are a discontinuity:
+  joined files, a recorder that started again, a count that overflowed (33 bits, 26.5 hours). Time
+  goes on there, by the same step for sound and picture;
+- where one stream leaps ahead to where the other one is, it had a pause. Pauses stay.
+
+A file whose times never do this is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mer_edge.media.joining import MAX_JUMP_S, is_new_count, join
+from mer_edge.media.pieces import MendedStream, Piece
+from mer_edge.media.stamps import BREAK_S, StampLog
+
+MAX_ISLAND_S = 10.0
+"""How much can carry one damaged stamp: a cluster of Matroska holds 5 s, a packet of MPEG-TS under
+one."""
+MAX_FIRST_ISLAND_S = 2.0
+"""The same at the beginning, where nothing before it says what was right."""
+
+
+@dataclass(frozen=True)
+class Mending:
+    """The chosen streams of a file with right times.
+
+    ``new_counts_s`` are the times, before anything is taken from them, at which a count began
+    anew.
+    """
+
+    streams: tuple[MendedStream, ...]
+    new_counts_s: tuple[float, ...] = ()
+
+    def notes(self, kinds: Sequence[str], origin_s: float) -> tuple[str, ...]:
+        """A sentence for the user on each thing that was wrong.
+
+        Args:
+            kinds: ``video`` or ``audio``, of each stream.
+            origin_s: the time that is 0 of the media.
+        """
+        notes = [
+            f"{stream.damaged_packets} of {stream.log.packets} {kind} packets have damaged time "
+            "stamps; those around them say when they are due."
+            for kind, stream in zip(kinds, self.streams, strict=True)
+            if stream.damaged_packets
+        ]
+        if self.new_counts_s:
+            count = len(self.new_counts_s)
+            often = "once, at" if count == 1 else f"{count} times, first at"
+            notes.append(
+                f"The time stamps begin a new count {often} "
+                f"{self.new_counts_s[0] - origin_s:.2f} s; time goes on there."
+            )
+        return tuple(notes)
+
+
+def mend_stamps(logs: Sequence[StampLog], *, may_restart: bool) -> Mending:
+    """Find out what of the streams' times is right.
+
+    Args:
+        logs: of the streams that are decoded.
+        may_restart: whether the container's counts may begin anew (FFmpeg's ``TS_DISCONT``).
+    """
+    streams = tuple(MendedStream(log) for log in logs)
+    if all(len(stream.pieces) <= 1 for stream in streams):
+        return Mending(streams)
+    for stream in streams:
+        _mark_islands(stream)
+    for stream in streams:
+        _mark_first_island(stream, streams, may_restart)
+    joined_s = join(streams, may_restart)
+    for stream in streams:
+        _place_islands(stream)
+    return Mending(streams, tuple(joined_s))
+
+
+def _mark_islands(stream: MendedStream) -> None:
+    pieces, index = stream.pieces, 0
+    while index < len(pieces):
+        after = _after_island(pieces, index)
+        for piece in pieces[index + 1 : after]:
+            piece.damaged = True
+        index = after
+
+
+def _after_island(pieces: list[Piece], index: int) -> int:
+    """The first piece that goes on where piece ``index`` ended; the next one if none does."""
+    expected_s = pieces[index].start_s + pieces[index].length_s
+    goes_back, before_s = False, expected_s
+    for number in range(index + 1, len(pieces)):
+        piece = pieces[number]
+        goes_back |= piece.start_s < before_s - BREAK_S
+        if goes_back and -BREAK_S <= piece.start_s - expected_s <= MAX_JUMP_S:
+            return number
+        before_s = piece.start_s + piece.length_s
+        expected_s += piece.length_s
+        if expected_s > pieces[index].start_s + pieces[index].length_s + MAX_ISLAND_S:
+            break
+    return index + 1
+
+
+def _mark_first_island(
+    stream: MendedStream, streams: Sequence[MendedStream], may_restart: bool
+) -> None:
+    """The beginning is damaged where the second piece lies beside another stream's beginning."""
+    kept = stream.kept
+    if len(kept) < 2 or kept[0].length_s > MAX_FIRST_ISLAND_S:
+        return
+    if not is_new_count(kept[1].start_s - kept[0].start_s - kept[0].length_s, may_restart):
+        return
+    for other in streams:
+        if other is not stream and other.kept:
+            other_s = other.kept[0].start_s
+            is_far = abs(kept[0].start_s - other_s) > BREAK_S + MAX_FIRST_ISLAND_S
+            if is_far and abs(kept[1].start_s - other_s) <= MAX_FIRST_ISLAND_S + BREAK_S:
+                kept[0].damaged = True
+
+
+def _place_islands(stream: MendedStream) -> None:
+    end_s: float | None = None
+    for piece in stream.pieces:
+        if piece.damaged and end_s is not None:
+            piece.shift_s = end_s - piece.start_s
+        if not piece.damaged or end_s is not None:
+            end_s = piece.mended_end_s
+    first = stream.pieces[0] if stream.pieces else None
+    if first is not None and first.damaged:
+        following = stream.pieces[1]
+        first.shift_s = following.start_s + following.shift_s - first.length_s - first.start_s

@@ -1,0 +1,155 @@
+"""A stream's time stamps as its packets carry them, written down while a file is scanned.
+
+In a right file the decoding times of a stream's packets never go back. Stretches of packets whose
+times follow each other are kept as runs; an undamaged stream without a pause is one run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+BREAK_S = 0.5
+"""A decoding time this far from where the packet before ends begins a new run: above what
+containers jitter by, and half of a segment."""
+MAX_REORDERED = 16
+"""Frames that may be decoded before one that is shown before them (H.264 A.3.1, H.265 A.4.1)."""
+MOST_WRONG_SHARE = 0.25
+"""More presentation times than this that cannot be are a recorder's own notion, not damage."""
+MAX_RUNS = 172_800
+"""A day in pauses of half a second: more runs are not a pause each."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Packets of one stream whose decoding times follow each other. Times in time bases."""
+
+    number: int
+    """Of its first packet in the stream, from 0."""
+    arrived: int
+    """The number of its first packet among all that the file holds."""
+    start: float
+    """The decoding time of its first packet."""
+    end: float
+    """Where the next packet belongs: the last one's decoding time and length."""
+    shown_from: float | None = None
+    shown_to: float = 0.0
+    """The least time of presentation, and the greatest end of a packet."""
+    left: int = 0
+    """``arrived`` of the last packet."""
+
+    @property
+    def length(self) -> float:
+        return self.end - self.start
+
+    def show(self, start: float, duration: float) -> None:
+        self.shown_from = start if self.shown_from is None else min(self.shown_from, start)
+        self.shown_to = max(self.shown_to, start + duration)
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubted:
+    """A packet that is shown late; what is decoded after it will say whether that can be."""
+
+    run: Run
+    number: int
+    start: float
+    duration: float
+
+
+class StampLog:
+    """The runs of one stream.
+
+    Args:
+        time_base_s: the unit of the stream's time stamps.
+        default_duration: of a packet that does not say its own, in time bases.
+        reorders: whether packets may be shown in another order than they come (video).
+        strict: whether the container's standard bounds how far presentation may lie behind
+            decoding (MPEG-TS and -PS do), so that a single stamp can be told to be wrong.
+    """
+
+    def __init__(
+        self, time_base_s: float, default_duration: float, *, reorders: bool, strict: bool
+    ) -> None:
+        self.time_base_s = time_base_s
+        self.runs: list[Run] = []
+        self.packets = 0
+        self.crowded = False
+        """Whether there are more runs than a right file can have; the last one holds the rest."""
+        self.numbered = 0
+        """Packets so far, with those that are not to be shown."""
+        self.reorders = reorders
+        self._default_duration = default_duration
+        self._break = BREAK_S / time_base_s if time_base_s else float("inf")
+        self._early = self._break if strict else float("inf")
+        self._late = MAX_REORDERED * default_duration + self._early
+        self._doubted: list[_Doubted] = []
+        self._refuted: list[_Doubted] = []
+
+    def skip(self) -> None:
+        """A packet that is not to be shown, or holds nothing."""
+        self.numbered += 1
+
+    def add(self, packet: Any, arrived: int) -> None:
+        """Write down a packet, the ``arrived``-th of the file."""
+        pts, dts, number = packet.pts, packet.dts, self.numbered
+        duration = packet.duration or self._default_duration
+        self.numbered += 1
+        self.packets += 1
+        ordered = pts if dts is None and not self.reorders else dts
+        run = self._run_of(ordered, dts if pts is None else pts, arrived)
+        run.left = arrived
+        if ordered is not None:
+            run.end = ordered + duration
+        start = dts if pts is None else pts
+        start = run.shown_to if start is None else start
+        if self._doubted:
+            self._settle(number)
+        if dts is None or pts is None or -self._early <= pts - dts <= self._late:
+            run.show(start, duration)
+        elif pts < dts:
+            self._refuted.append(_Doubted(run, number, start, duration))
+        else:
+            self._doubted.append(_Doubted(run, number, start, duration))
+
+    def finish(self) -> None:
+        """There is no packet more."""
+        self._finish_count()
+        if len(self._refuted) > MOST_WRONG_SHARE * self.packets:
+            for refuted in self._refuted:
+                refuted.run.show(refuted.start, refuted.duration)
+            self._refuted = []
+
+    @property
+    def wrong(self) -> set[int]:
+        """Numbers of packets whose time of presentation cannot be, while that of decoding can."""
+        return {refuted.number for refuted in self._refuted}
+
+    def _finish_count(self) -> None:
+        for doubted in self._doubted:
+            self._judge(doubted, self.runs[-1].end + self._late)
+        self._doubted = []
+
+    def _run_of(self, ordered: float | None, stamp: float | None, arrived: int) -> Run:
+        run = self.runs[-1] if self.runs else None
+        if run is not None and (ordered is None or abs(ordered - run.end) <= self._break):
+            return run
+        if run is not None and len(self.runs) >= MAX_RUNS:
+            self.crowded = True
+            return run
+        start = ordered if ordered is not None else stamp or 0.0
+        if run is not None and start < run.end:
+            self._finish_count()
+        self.runs.append(Run(self.numbered - 1, arrived, start, start))
+        return self.runs[-1]
+
+    def _settle(self, number: int) -> None:
+        """Judge the packets that must have been shown by now."""
+        while self._doubted and self._doubted[0].number < number - MAX_REORDERED:
+            self._judge(self._doubted.pop(0), self.runs[-1].end + self._break)
+
+    def _judge(self, doubted: _Doubted, until: float) -> None:
+        if doubted.start > until:
+            self._refuted.append(doubted)
+        else:
+            doubted.run.show(doubted.start, doubted.duration)
