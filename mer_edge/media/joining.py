@@ -1,4 +1,7 @@
-"""Counts of time that begin anew in a file, put one behind the other."""
+"""Counts of time that begin anew in a file, put one behind the other.
+
+``mer_edge.media.mending`` says what is known of them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from mer_edge.media.stamps import BREAK_S
 
 MAX_JUMP_S = 10.0
 """Longer pauses in a stream that may begin a new count are one (FFmpeg: -dts_delta_threshold)."""
+MAX_SKEW_S = 5.0
+"""Sound and pictures that lie together in a file are of the same time but for this: five times the
+second that a decoder may have to hold them (ISO/IEC 13818-1, 2.4.2.6)."""
 
 
 def is_new_count(gap_s: float, may_restart: bool) -> bool:
@@ -102,11 +108,9 @@ def _is_pause(beginning: _Beginning, other: MendedStream) -> bool:
     """Whether a stream only leaps ahead to where another one is at that place in the file."""
     if beginning.least_shift_s > beginning.piece.shift_s + BREAK_S:
         return False
-    arrived = beginning.piece.run.arrived
+    there = {id(run): end_s for run, end_s in beginning.piece.run.beside}
     for piece in other.kept:
-        run = piece.run
-        if run.arrived <= arrived <= run.left:
-            share = (arrived - run.arrived) / max(1, run.left - run.arrived)
-            other_s = piece.start_s + piece.shift_s + share * piece.length_s
-            return abs(beginning.piece.start_s + beginning.piece.shift_s - other_s) <= MAX_JUMP_S
+        if id(piece.run) in there:
+            other_s = there[id(piece.run)] + piece.shift_s
+            return abs(beginning.piece.start_s + beginning.piece.shift_s - other_s) <= MAX_SKEW_S
     return False

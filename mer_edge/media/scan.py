@@ -100,7 +100,7 @@ def scan_media(path: Path) -> Scan:
         if video is not None:
             _check_size(path, video)
         chosen = [stream for stream in (video, audio) if stream is not None]
-        extents, stamp_notes = _mended(container, chosen, _read_logs(path, container))
+        extents, stamp_notes = _mended(container, chosen, _read_logs(path, container, chosen))
         _check_contents(path, video, audio, extents)
         spans = {
             kind: _span(stream, extents[stream.index])
@@ -123,7 +123,7 @@ def _declared_s(path: Path, container: Any) -> float:
     return max(corrected_s, header_duration_s(path, container.format.name) or 0.0)
 
 
-def _read_logs(path: Path, container: Any) -> dict[int, StampLog]:
+def _read_logs(path: Path, container: Any, chosen: Sequence[Any]) -> dict[int, StampLog]:
     """By stream; of all streams, because a container's length is that of its longest one."""
     strict = container.format.name in STRICT_FORMATS
     logs = {
@@ -135,6 +135,8 @@ def _read_logs(path: Path, container: Any) -> dict[int, StampLog]:
         )
         for stream in container.streams
     }
+    for stream in chosen:
+        logs[stream.index].others = [logs[other.index] for other in chosen if other is not stream]
     try:
         for arrived, packet in enumerate(container.demux()):
             if packet.size and not getattr(packet, "is_discard", False):

@@ -6,6 +6,7 @@ times follow each other are kept as runs; an undamaged stream without a pause is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,9 @@ class Run:
     shown_from: float | None = None
     shown_to: float = 0.0
     """The least time of presentation, and the greatest end of a packet."""
-    left: int = 0
-    """``arrived`` of the last packet."""
+    beside: tuple[tuple[Run, float], ...] = ()
+    """The runs that the other streams were in when this one began, and where: their end, then, in
+    seconds."""
 
     @property
     def length(self) -> float:
@@ -83,6 +85,8 @@ class StampLog:
         self._break = BREAK_S / time_base_s if time_base_s else float("inf")
         self._early = self._break if strict else float("inf")
         self._late = MAX_REORDERED * default_duration + self._early
+        self.others: Sequence[StampLog] = ()
+        """The logs of what is seen and heard with this stream."""
         self._doubted: list[_Doubted] = []
         self._refuted: list[_Doubted] = []
 
@@ -98,7 +102,6 @@ class StampLog:
         self.packets += 1
         ordered = pts if dts is None and not self.reorders else dts
         run = self._run_of(ordered, dts if pts is None else pts, arrived)
-        run.left = arrived
         if ordered is not None:
             run.end = ordered + duration
         start = dts if pts is None else pts
@@ -140,7 +143,10 @@ class StampLog:
         start = ordered if ordered is not None else stamp or 0.0
         if run is not None and start < run.end:
             self._finish_count()
-        self.runs.append(Run(self.numbered - 1, arrived, start, start))
+        beside = tuple(
+            (log.runs[-1], log.runs[-1].end * log.time_base_s) for log in self.others if log.runs
+        )
+        self.runs.append(Run(self.numbered - 1, arrived, start, start, beside=beside))
         return self.runs[-1]
 
     def _settle(self, number: int) -> None:

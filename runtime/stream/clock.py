@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mer_edge.media.joining import MAX_JUMP_S, MAX_SKEW_S
+from mer_edge.media.stamps import BREAK_S
 from runtime.stream.counts import StreamCounts
 
-MAX_JUMP_S = 5.0
-"""Time stamps that leap by more are not a hole in the recording but a new count."""
 DRIFT_WINDOW = 250
 """Frames over which the offset of two clocks is a median: 10 s at 25 frames a second."""
 MAX_DRIFT_S = 0.25
@@ -22,10 +22,17 @@ class Origin:
     """The time stamp of a source's first moment; None until a header or the first frame says."""
 
     stamp_s: float | None = None
+    ends_s: dict[StampClock, float] = field(default_factory=dict)
+    """Where each stream's newest frame ends, in the stream's time."""
+    count: tuple[float, float] | None = None
+    """The newest count that began: its first stamp, and what is added to its stamps."""
 
 
 class StampClock:
     """Time stamps of one stream of a source as the stream's time.
+
+    As ``mer_edge.media.mending`` where that does not need the future: that a short leap ahead was
+    damage shows only when the stamps come back.
 
     Args:
         origin: of the source; its streams share it.
@@ -37,6 +44,7 @@ class StampClock:
         self._origin = origin
         self._shift_s = base_s
         self._expected_s = base_s
+        self._before_leap_s: float | None = None
         self._began = False
         self._counts = counts
 
@@ -51,13 +59,37 @@ class StampClock:
             if self._origin.stamp_s is None:
                 self._origin.stamp_s = stamp_s
             time_s = stamp_s - self._origin.stamp_s + self._shift_s
-            if self._began and abs(time_s - self._expected_s) > MAX_JUMP_S:
-                self._counts.jumps += 1
-                self._shift_s += self._expected_s - time_s
-                time_s = self._expected_s
+            if self._began:
+                time_s = self._followed(stamp_s, time_s)
         self._began = True
-        self._expected_s = time_s + duration_s
+        self._expected_s = self._origin.ends_s[self] = time_s + duration_s
         return time_s
+
+    def _followed(self, stamp_s: float, time_s: float) -> float:
+        """The time of a frame that is not the first."""
+        gap_s = time_s - self._expected_s
+        if -BREAK_S <= gap_s <= BREAK_S:
+            return time_s
+        before_s, self._before_leap_s = self._before_leap_s, None
+        if gap_s < 0 and before_s is not None and time_s >= before_s - BREAK_S:
+            return time_s  # Back from a leap that was damage.
+        others_s = [end_s for clock, end_s in self._origin.ends_s.items() if clock is not self]
+        is_pause = any(abs(time_s - end_s) <= MAX_SKEW_S for end_s in others_s)
+        if gap_s > 0 and (gap_s <= MAX_JUMP_S or is_pause):
+            self._before_leap_s = self._expected_s
+            return time_s
+        self._counts.jumps += 1
+        self._shift_s = self._new_shift_s(stamp_s, time_s)
+        return stamp_s - (self._origin.stamp_s or 0.0) + self._shift_s
+
+    def _new_shift_s(self, stamp_s: float, time_s: float) -> float:
+        """So that the new count goes on here, in step with the stream in which it began before."""
+        shift_s = self._shift_s + self._expected_s - time_s
+        known, self._origin.count = self._origin.count, (stamp_s, shift_s)
+        if known is None or abs(known[0] - stamp_s) > MAX_SKEW_S:
+            return shift_s
+        self._origin.count = None
+        return known[1] if abs(known[1] - shift_s) <= MAX_SKEW_S else shift_s
 
     def move(self, by_s: float) -> None:
         """From now on everything is later by ``by_s``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,6 +39,7 @@ def damaged(right, tmp_path) -> Path:
     return shutil.copy(right, tmp_path / "damaged.ts")
 
 
+@cache
 def contents(path: Path) -> tuple[float, list[int | None], np.ndarray, tuple[str, ...]]:
     """Duration, frame numbers at ``TIMES_S``, sound, notes."""
     with open_media(path) as media:
@@ -68,8 +70,8 @@ def assert_same(path: Path, right: Path) -> str:
     return note
 
 
+@pytest.mark.parametrize("number", [0, 100])
 @pytest.mark.parametrize("by_s", LEAPS_S)
-@pytest.mark.parametrize("number", [0, 8, 100])
 def test_one_stamp_of_the_sound(right, damaged, number, by_s):
     restamp(damaged, AUDIO_IDS, once(number, by_s))
     note = assert_same(damaged, right)
@@ -90,7 +92,7 @@ def test_one_stamp_of_the_picture(right, damaged, which, by_s):
     assert note.startswith("1 of 150 video packets have damaged time stamps")
 
 
-@pytest.mark.parametrize("by_s", [1000.0, -1000.0, 11_930.46])
+@pytest.mark.parametrize("by_s", [1000.0, -1000.0])
 @pytest.mark.parametrize("decoding", [True, False])
 def test_the_first_stamp_of_the_picture(right, damaged, decoding, by_s):
     restamp(damaged, VIDEO_IDS, once(0, by_s), decoding=decoding)
@@ -234,7 +236,7 @@ def mended_dts_s(mending: Mending, stamps: list[tuple[float, float]]) -> list[fl
 steps = st.lists(st.one_of(st.just(0.04), st.floats(0.0, 9.0)), min_size=1, max_size=60)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps=steps, start_s=st.floats(0, 90_000), late=st.integers(0, 16), video=st.booleans())
 def test_times_that_only_go_on_are_left_alone(steps, start_s, late, video):
     dts_s = list(start_s + np.cumsum([0.0, *steps]))
@@ -245,7 +247,7 @@ def test_times_that_only_go_on_are_left_alone(steps, start_s, late, video):
     assert mending.notes(["video"], 0.0) == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     packets=st.integers(3, 200),
     at=st.floats(0, 1),
