@@ -19,6 +19,7 @@ from export.manifest import shape_ranges
 from export.options import ExportOptions
 from export.precision.calibration import CalibrationSet, collect
 from export.precision.convert import convert
+from export.rewrites import apply_cpu_rewrites
 from export.runners import OnnxRunner
 from export.steps import Steps
 from mer_edge.bundle import GraphSpec, PrecisionChoice
@@ -83,14 +84,21 @@ def _convert(
     return spec
 
 
+def _for_the_cpu(work: Conversion, name: str, file: Path) -> GraphSpec:
+    """The fp32 graph as a bundle for the CPU has it."""
+    proto, rewrites = apply_cpu_rewrites(name, onnx.load(work.files[name]))
+    return save_graph(proto, file, rewrites=[*work.traced[name].rewrites, *rewrites])
+
+
 def _write_chosen(
     work: Conversion, calibration: CalibrationSet | None, directory: Path, steps: Steps
 ) -> tuple[dict[str, GraphSpec], PrecisionChoice]:
     assert work.clips is not None  # the options ask for them
     files: dict[Candidate, Path] = {}
     specs: dict[Candidate, GraphSpec] = {}
-    for name, spec in work.traced.items():
-        files[name, "fp32"], specs[name, "fp32"] = work.files[name], spec
+    for name in work.traced:
+        file = work.files[name].with_suffix(".cpu.onnx")
+        files[name, "fp32"], specs[name, "fp32"] = file, _for_the_cpu(work, name, file)
         file = work.files[name].with_suffix(".int8.onnx")
         made = _convert(work, name, "int8", calibration, file, steps)
         if made.precision == "int8":

@@ -18,7 +18,7 @@ from export.golden import check_golden, make_golden
 from export.graphs import GraphPlan, save_graph, trace_graph
 from export.manifest import make_manifest
 from export.options import ExportOptions
-from export.rewrites import apply_rewrites
+from export.rewrites import apply_cpu_rewrites, apply_rewrites
 from export.rewrites.vocabulary import read_texts, with_pruned_vocabulary
 from export.runners import OnnxRunner
 from export.steps import Progress, Steps
@@ -114,7 +114,7 @@ def _write_bundle(
     # Aside, for the precisions that are made of them and to find where a difference begins.
     originals = directory if options.precision == "fp32" else directory / ORIGINALS
     originals.mkdir(exist_ok=True)
-    traced = _trace_graphs(run, plans, originals, options.vocabulary is not None, steps)
+    traced = _trace_graphs(run, plans, originals, options, steps)
     files = {name: originals / spec.file for name, spec in traced.items()}
     others = _write_tensors(run, plans, files, directory, steps)
     graphs, choice = traced, None
@@ -152,9 +152,13 @@ def tokenizer_of(run: Checkpoint) -> TextTokenizer | None:
 
 
 def _trace_graphs(
-    run: Checkpoint, plans: dict[str, GraphPlan], directory: Path, pruned: bool, steps: Steps
+    run: Checkpoint,
+    plans: dict[str, GraphPlan],
+    directory: Path,
+    options: ExportOptions,
+    steps: Steps,
 ) -> dict[str, GraphSpec]:
-    """The graphs in fp32, rewritten; ``pruned``: the text's vocabulary was cut before."""
+    """The graphs in fp32, rewritten."""
     config = run.model.config
     graphs = {}
     for name, plan in plans.items():
@@ -166,7 +170,10 @@ def _trace_graphs(
             "mer_edge.labels": json.dumps(config.labels),
         }
         proto, rewrites = apply_rewrites(name, trace_graph(plan, metadata))
-        rewrites += ["vocabulary"] if pruned and name == "text" else []
+        if options.precision == "fp32" and options.recipe == "cpu":
+            proto, more = apply_cpu_rewrites(name, proto)
+            rewrites += more
+        rewrites += ["vocabulary"] if options.vocabulary is not None and name == "text" else []
         graphs[name] = save_graph(proto, directory / f"{name}.onnx", rewrites=rewrites)
         steps.finish()
     return graphs

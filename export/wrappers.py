@@ -64,18 +64,21 @@ class Encoder(nn.Module):
 
 
 class VisualStem(nn.Module):
-    """faces (S, 224, 224, 3) uint8 -> visual_map (S, C, H, W): all that needs no text."""
+    """faces (S, 224, 224, 3) uint8 -> visual_map (S, H, W, C): all that needs no text.
+
+    Channels last, as the SEM that comes next looks at it and as INT8 kernels keep it.
+    """
 
     def __init__(self, encoder: VisualEncoder) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, faces: Tensor) -> Tensor:
-        return self.encoder.stem(faces)
+        return self.encoder.stem(faces).permute(0, 2, 3, 1)
 
 
 class VisualTail(nn.Module):
-    """visual_map (S, C, H, W) and what the SEMs see of the text -> features (S, size)."""
+    """visual_map (S, H, W, C) and what the SEMs see of the text -> features (S, size)."""
 
     def __init__(self, encoder: VisualEncoder) -> None:
         super().__init__()
@@ -88,7 +91,9 @@ class VisualTail(nn.Module):
         tokens: Tensor | None = None,
         token_mask: Tensor | None = None,
     ) -> Tensor:
-        return self.encoder.tail(visual_map, TextGuide(text, tokens, token_mask))
+        return self.encoder.tail(
+            visual_map.permute(0, 3, 1, 2), TextGuide(text, tokens, token_mask)
+        )
 
 
 class FusionGraph(nn.Module):
@@ -166,12 +171,11 @@ def _plan_visual(encoder: VisualEncoder, guide: dict[str, Tensor]) -> list[Graph
     faces = torch.zeros(shape, dtype=torch.uint8)
     if not guide:
         return [_plan_encoder("visual", Encoder(encoder), {"faces": faces})]
-    with torch.no_grad():
-        stem_map = encoder.eval().stem(faces)
     name, given = STEMS["visual"], MAPS["visual"]
-    stem = GraphPlan(
-        name, VisualStem(encoder), {"faces": faces}, {"faces": {0: "segments"}}, (given,)
-    )
+    half = VisualStem(encoder.eval())
+    with torch.no_grad():
+        stem_map = half(faces)
+    stem = GraphPlan(name, half, {"faces": faces}, {"faces": {0: "segments"}}, (given,))
     return [stem, _plan_encoder("visual", VisualTail(encoder), {given: stem_map, **guide})]
 
 

@@ -8,15 +8,23 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from export.rewrites.channels_last import keep_channels_last
 from export.rewrites.first_token import narrow_to_first_token
 from export.rewrites.linear_pairs import fold_linear_pairs
+from export.rewrites.winograd import convolve_by_winograd
 
-_REWRITES: dict[str, tuple[tuple[str, ...], Callable[[ir.Model], int]]] = {
+Table = dict[str, tuple[tuple[str, ...], Callable[[ir.Model], int]]]
+_REWRITES: Table = {
     "first-token": (("text",), narrow_to_first_token),
     "linear-pairs": (("audio", "visual"), fold_linear_pairs),
+    "channels-last": (("audio", "visual"), keep_channels_last),
 }
 """By the name that the manifest gives each: the graphs that gain by it, and what changes them in
 place and tells at how many places."""
+_CPU_REWRITES: Table = {
+    "winograd": (("audio", "visual_stem", "visual"), convolve_by_winograd),
+}
+"""Of fp32 graphs that the CPU runs: eight bits and GPUs have faster convolutions of their own."""
 
 
 def apply_rewrites(name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
@@ -28,7 +36,16 @@ def apply_rewrites(name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, 
     Returns:
         The graph, which is ``proto`` itself if nothing was found, and what was applied.
     """
-    candidates = {k: rewrite for k, (graphs, rewrite) in _REWRITES.items() if name in graphs}
+    return _apply(_REWRITES, name, proto)
+
+
+def apply_cpu_rewrites(name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
+    """What only an fp32 graph for the CPU gains by; after ``apply_rewrites``, and like it."""
+    return _apply(_CPU_REWRITES, name, proto)
+
+
+def _apply(table: Table, name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
+    candidates = {k: rewrite for k, (graphs, rewrite) in table.items() if name in graphs}
     if not candidates:
         return proto, []
     model = ir.from_proto(proto)

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+ASLEEP_S = 0.03
+"""After that threads that wait by spinning have given up. PyTorch's (OpenMP) go on for several
+milliseconds after a run, on a core that whoever comes next needs: of two cores one."""
 SPIN_MS = 4.0
 """How long the loop is meant to take."""
 SPREAD_LIMIT = 0.10
@@ -50,7 +53,8 @@ class Watch:
         self._before = processor_times(stat)
 
     def loop(self) -> None:
-        """Once between any two runs; it also lets the threads of the last one fall asleep."""
+        """Once between any two runs, when the threads of the last one are asleep."""
+        time.sleep(ASLEEP_S)
         started = time.perf_counter()
         _spin(self._count)
         self._loops_ms.append((time.perf_counter() - started) * 1e3)

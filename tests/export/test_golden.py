@@ -42,7 +42,7 @@ def test_what_the_bundle_holds(exported):
     assert golden["full"]["audio"]["waveform"].shape == (2, 15600)
     assert golden["full"]["visual_stem"]["faces"].shape == (1, 224, 224, 3)
     given, taken = (golden["full"][name]["visual_map"] for name in ("visual_stem", "visual"))
-    assert given.shape == (1, 12, 28, 28)
+    assert given.shape == (1, 28, 28, 12)
     np.testing.assert_array_equal(given, taken)
     assert golden["full"]["fusion"]["visual_mask"].tolist() == [[True, False]]
     assert golden["audio_only"]["fusion"]["text_mask"].tolist() == [False]

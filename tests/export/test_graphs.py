@@ -26,11 +26,11 @@ SIGNATURES = {
     ),
     "visual_stem": (
         {"faces": ("uint8", ["segments", 224, 224, 3])},
-        {"visual_map": ("float32", ["segments", 12, 28, 28])},
+        {"visual_map": ("float32", ["segments", 28, 28, 12])},
     ),
     "visual": (
         {
-            "visual_map": ("float32", ["segments", 12, 28, 28]),
+            "visual_map": ("float32", ["segments", 28, 28, 12]),
             "text": ("float32", ["segments", 32]),
         },
         {"visual": ("float32", ["segments", 24])},

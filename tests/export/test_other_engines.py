@@ -90,7 +90,7 @@ def test_rewritten_graphs_do_so_at_other_sizes(exported, run: Run, graph, tmp_pa
         },
         "visual_stem": {"faces": rng.integers(0, 256, (5, 224, 224, 3), dtype=np.uint8)},
         "visual": {
-            "visual_map": np.maximum(rng.normal(size=(5, 12, 28, 28)), 0).astype(np.float32),
+            "visual_map": np.maximum(rng.normal(size=(5, 28, 28, 12)), 0).astype(np.float32),
             "text": text,
         },
     }[graph]

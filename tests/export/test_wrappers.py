@@ -27,7 +27,7 @@ def test_a_variant_has_a_stem_if_text_guides_its_face_encoder(name: str) -> None
 
 @pytest.mark.parametrize(
     ("positions", "shape"),
-    [((1,), (4, 56, 56)), ((2, 3), (4, 56, 56)), ((3, 5), (4, 28, 28)), ((5,), (8, 7, 7))],
+    [((1,), (56, 56, 4)), ((2, 3), (56, 56, 4)), ((3, 5), (28, 28, 4)), ((5,), (7, 7, 8))],
 )
 def test_the_stem_ends_where_the_first_sem_stands(
     positions: tuple[int, ...], shape: tuple[int, ...]

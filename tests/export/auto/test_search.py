@@ -29,7 +29,7 @@ def test_a_feed_has_the_sizes_the_graphs_are_optimised_for(exported):
     assert feed["faces"].dtype == np.uint8
     assert feed["faces"].max() > 200
     feed = typical_feed(manifest.graphs["visual"], manifest.shape_ranges)
-    assert feed["visual_map"].shape == (5, 12, 28, 28)
+    assert feed["visual_map"].shape == (5, 28, 28, 12)
 
 
 def test_every_mix_is_measured_against_fp32(exported, clips, tmp_path):

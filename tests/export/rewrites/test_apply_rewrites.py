@@ -26,8 +26,8 @@ def with_metadata(proto: onnx.ModelProto) -> onnx.ModelProto:
     ("name", "traced", "applied"),
     [
         ("text", lambda: traced_text(False), ["first-token"]),
-        ("visual", lambda: traced_sem("spatial"), ["linear-pairs"]),
-        ("audio", lambda: traced_sem("tokens"), ["linear-pairs"]),
+        ("visual", lambda: traced_sem("spatial"), ["linear-pairs", "channels-last"]),
+        ("audio", lambda: traced_sem("tokens"), ["linear-pairs", "channels-last"]),
     ],
     ids=["text", "visual", "audio"],
 )

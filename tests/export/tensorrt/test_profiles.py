@@ -26,7 +26,7 @@ def test_fixed_and_named_sizes(manifest):
             InputProfile("faces", (1, 224, 224, 3), (5, 224, 224, 3), (64, 224, 224, 3)),
         ],
         "visual": [
-            InputProfile("visual_map", (1, 12, 28, 28), (5, 12, 28, 28), (64, 12, 28, 28)),
+            InputProfile("visual_map", (1, 28, 28, 12), (5, 28, 28, 12), (64, 28, 28, 12)),
             InputProfile("text", (1, 32), (5, 32), (64, 32)),
         ],
     }
