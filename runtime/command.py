@@ -98,6 +98,17 @@ def _recognize_file(
     recognizer: Recognizer, file: Path, options: ClipOptions, report: Report
 ) -> bool:
     """Report every result of a file; False where it ended in an error, which is reported too."""
+    from runtime.batch.sources import is_empty
+
+    if is_empty(file):
+        report.error(
+            file,
+            MerEdgeError(
+                f"{file}: found a folder without media files and images, here and below; expected "
+                "a folder of media files, or a directory of frames; name another"
+            ),
+        )
+        return False
     results: Iterator[Result] = recognizer.recognize_all(file, options)
     while True:
         try:

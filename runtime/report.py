@@ -14,6 +14,7 @@ from mer_edge.cli.main import one_line
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_new_file
 from mer_edge.result import Result
+from runtime.audience import Audience
 from runtime.result_lines import ResultLines
 from runtime.results import printable
 
@@ -43,6 +44,7 @@ class Report:
         self._json, self._quiet = json, quiet
         self._out, self._plot = out, plot
         self._lines = None if out is None else ResultLines(out)
+        self._audience = Audience(out)
         self._pictures: list[Path] = []
         self._bar: Any = None
         self.notice = ""
@@ -70,7 +72,7 @@ class Report:
         if self._json or self._out is not None:
             self._json_line(result)
         if not self._json:
-            with self._bar_aside():
+            with self._bar_aside(), self._audience.told():
                 self._show(result)
         if self._plot is not None:
             self._draw(result, self._plot)
@@ -78,7 +80,7 @@ class Report:
     def error(self, file: Path, error: MerEdgeError) -> None:
         """Tell of a file that could not be recognised."""
         message = printable(one_line(str(error)))
-        with self._bar_aside():
+        with self._bar_aside(), self._audience.told(sys.stderr):
             print(f"error: {message}", file=sys.stderr, flush=True)
         if self._json or self._out is not None:
             self._json_line({"source": printable(str(file)), "error": message})
@@ -103,6 +105,10 @@ class Report:
         """Print the notice, what was written, and what comes next."""
         if self._json or self._quiet:
             return
+        with self._audience.told():
+            self._print_end(next_command)
+
+    def _print_end(self, next_command: str) -> None:
         from rich.console import Console
 
         console = Console(highlight=False, soft_wrap=True)
@@ -131,8 +137,9 @@ class Report:
         if self._lines is not None:
             self._lines.add(line)
         if self._json:
-            sys.stdout.buffer.write(line)
-            sys.stdout.flush()
+            with self._audience.told():
+                sys.stdout.buffer.write(line)
+                sys.stdout.flush()
 
     def _show(self, result: Result) -> None:
         if self._quiet:

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     found = find_sources(args.files, clip)
     _check_hwaccel(clip, found.sources)
     bundle = Bundle.load(args.bundle)
-    report = JobReport(json=args.json, quiet=args.quiet, lines=args.out is None)
+    report = JobReport(json=args.json, quiet=args.quiet, out=args.out)
     notes = [f"notice: {bundle.manifest.notice}"] if bundle.manifest.notice else []
     if found.passed_over:
         notes.append(f"{found.passed_over} files of the folders are no media by their names")
@@ -101,28 +101,25 @@ def _run_job(
     """How many files failed; None where interrupted."""
     from contextlib import nullcontext
 
-    from runtime.batch.store import lines_path
-
-    done_before = done = 0
+    done_before, store = 0, None
     try:
         with _open_store(args, bundle, options) or nullcontext() as store:
             complete = store.done if store is not None else set()
             left = [source for source in sources if source.key not in complete]
-            done_before = done = len(sources) - len(left)
+            done_before = len(sources) - len(left)
             with report.progress(len(sources), done_before):
                 for record in _records(args, bundle, options, left):
                     if store is not None:
                         store.add(record)
-                    done += 1
                     report.record(record)
                     check_ending()
             if store is not None:
                 store.finish()
     except KeyboardInterrupt:
-        kept = None if args.out is None else lines_path(args.out)
-        report.interrupted(kept, done, len(sources))
+        done = report.files if store is None else len(store.done & {s.key for s in sources})
+        report.interrupted(None if store is None else store.kept, done, len(sources))
         return None
-    report.close(args.out, done_before, notes, _next_command(args, report, done_before))
+    report.close(done_before, notes, _next_command(args, report, done_before))
     return report.failed
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.result import Result
+from runtime.audience import Audience
 from runtime.batch.record import FileRecord
 from runtime.results import printable
 
@@ -21,12 +22,13 @@ class JobReport:
     Args:
         json: one JSON object a line on stdout, and nothing else there.
         quiet: one short line a clip, and no bar, summary or next command.
-        lines: one short line a clip all the same: nobody else keeps the results.
+        out: where the results are kept; None for nowhere: then one short line a clip all the same.
     """
 
-    def __init__(self, *, json: bool, quiet: bool, lines: bool) -> None:
-        self._json, self._quiet = json, quiet
-        self._lines = quiet or lines
+    def __init__(self, *, json: bool, quiet: bool, out: Path | None) -> None:
+        self._json, self._quiet, self._out = json, quiet, out
+        self._lines = quiet or out is None
+        self._audience = Audience(out)
         self._bar: Any = None
         self._started_s = time.monotonic()
         self.files = self.clips = self.failed = 0
@@ -40,8 +42,9 @@ class JobReport:
         if self._bar is not None:
             self._bar.update(0, advance=1, detail=f"{self._rate():.1f} clips/s")
         if self._json:
-            sys.stdout.buffer.write(b"".join(record.lines()))
-            sys.stdout.flush()
+            with self._audience.told():
+                sys.stdout.buffer.write(b"".join(record.lines()))
+                sys.stdout.flush()
         elif self._lines:
             for result in record.results:
                 self._print(_line(result))
@@ -61,15 +64,19 @@ class JobReport:
             yield
         self._bar = None
 
-    def interrupted(self, out: Path | None, done: int, files: int) -> None:
-        """What stands after Ctrl-C."""
-        kept = ""
-        if out is not None:
-            kept = f": {done} of {files} files are in {printable(str(out))}; "
-            kept += "the same command goes on from there"
-        print(f"interrupted{kept}", file=sys.stderr, flush=True)
+    def interrupted(self, kept: Path | None, done: int, files: int) -> None:
+        """What stands after Ctrl-C.
 
-    def close(self, out: Path | None, done_before: int, notes: list[str], following: str) -> None:
+        Args:
+            kept: where the results of ``done`` files are; None where nobody keeps them.
+        """
+        told = f"interrupted: {done} of {files} files were done"
+        if kept is not None and done:
+            told = f"interrupted: {done} of {files} files are in {printable(str(kept))}; "
+            told += "the same command goes on from there"
+        print(told, file=sys.stderr, flush=True)
+
+    def close(self, done_before: int, notes: list[str], following: str) -> None:
         """Print what was done, where it is, and what comes next."""
         if self._json or self._quiet:
             return
@@ -81,8 +88,8 @@ class JobReport:
         self._print("; ".join(told))
         for note in notes:
             self._print(note)
-        if out is not None:
-            self._print(f"wrote {out}")
+        if self._out is not None:
+            self._print(f"wrote {self._out}")
         self._print(f"next: {following}")
 
     def _rate(self) -> float:
@@ -91,11 +98,13 @@ class JobReport:
     def _print(self, text: str, *, error: bool = False) -> None:
         stream = sys.stderr if error else sys.stdout
         if self._bar is None:
-            print(printable(text), file=stream, flush=True)
+            with self._audience.told(stream):
+                print(printable(text), file=stream, flush=True)
             return
         self._bar.stop()  # off the terminal while something else is printed
         try:
-            print(printable(text), file=stream, flush=True)
+            with self._audience.told(stream):
+                print(printable(text), file=stream, flush=True)
         finally:
             self._bar.start()
 

@@ -96,6 +96,11 @@ def is_job(path: Path) -> bool:
     return any(source != path for source in _Search().media(path))
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a folder has neither media files nor images, in it or below."""
+    return path.is_dir() and not _Search().media(path)
+
+
 def find_sources(paths: Sequence[Path], options: ClipOptions) -> Found:
     """The sources of a job.
 

@@ -80,6 +80,11 @@ class Store:
         return {entry.file for entry in self._journal.entries}
 
     @property
+    def kept(self) -> Path | None:
+        """Where the results are now; None where there is none yet."""
+        return next((path for path in (self._lines, self.out) if path.exists()), None)
+
+    @property
     def failed(self) -> int:
         """Files that ended in an error."""
         return sum(entry.failed for entry in self._journal.entries)

@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--warm-ups", type=int, default=5, metavar="N", help="runs before them (default: 5)"
     )
     work.add_argument(
-        "--batch", type=int, default=8, metavar="N", help="clips at once for the throughput"
+        "--batch", type=int, metavar="N", help="clips at once for the throughput (default: 8)"
     )
     work.add_argument(
         "--cold-runs", type=int, default=5, metavar="N", help="new processes (default: 5; 0: none)"

@@ -68,6 +68,7 @@ class Session:
 
     def __init__(self, bundle: Bundle, options: BenchOptions, step: Step) -> None:
         self._bundle, self._options, self._step = bundle, options, step
+        self._batch = options.clips_at_once(bundle)
         self._clips = self._make_clips()
         self._clip = longest(self._clips)
         workload = self._workload()
@@ -75,7 +76,7 @@ class Session:
             BenchReport(
                 bundle=bundle_facts(bundle),
                 workload=workload,
-                settings=_settings(options),
+                settings=_settings(options, self._batch),
                 machine=read_machine(options.device),
                 engine="",
                 measured=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -172,7 +173,7 @@ class Session:
 
     def _batches(self, recognizer: Recognizer) -> None:
         options = self._options
-        clips = [self._clip] * options.batch
+        clips = [self._clip] * self._batch
 
         def run() -> float:
             started = time.perf_counter()
@@ -185,8 +186,8 @@ class Session:
         self.found.add(interrupted=rounds.interrupted)
         if times_ms:
             batch_ms = Latency.of(times_ms)
-            rate = options.batch / batch_ms.p50_ms * 1e3
-            self.found.add(throughput=Throughput(options.batch, rate, batch_ms))
+            rate = self._batch / batch_ms.p50_ms * 1e3
+            self.found.add(throughput=Throughput(self._batch, rate, batch_ms))
 
     def _energy(self, recognizer: Recognizer) -> None:
         meter = open_meter(self._options.device)
@@ -230,13 +231,13 @@ class Session:
         return Workload("synthetic", clip.segments, tokens_of(self._bundle, clip), clip.end_s)
 
 
-def _settings(options: BenchOptions) -> Settings:
+def _settings(options: BenchOptions, batch: int) -> Settings:
     return Settings(
         device=options.device,
         threads=options.threads,
         rounds=options.rounds,
         warm_ups=options.warm_ups,
-        batch=options.batch,
+        batch=batch,
         cold_runs=options.cold_runs,
         against=options.against,
     )

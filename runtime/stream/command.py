@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, one_line
+from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
 from runtime.clip_arguments import clip_options
 from runtime.engine_arguments import engine_options
@@ -14,6 +15,7 @@ from runtime.engine_arguments import engine_options
 if TYPE_CHECKING:
     from runtime.stream.report import StreamReport
     from runtime.stream.session import Session
+    from runtime.stream.source import Source
 
 FOREVER = "forever"
 
@@ -85,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         realtime=args.realtime,
     )
     source = parse_source(args.stream, args.stream_format)
+    _check_format(args.stream_format, source)
     from runtime.recognizer import Recognizer
 
     recognizer = Recognizer(args.bundle, engine.device, engine.threads)
@@ -92,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
     session = Session(recognizer, source, options)
     code = _decide(session, report)
     report.close(source.name, session.stream.counts, _next_command(args))
+    if code == EXIT_INTERRUPTED:
+        report.interrupted(session.stream.counts)
     return code
 
 
@@ -100,6 +105,7 @@ def _decide(session: Session, report: StreamReport) -> int:
         with report, session:
             for result in session.results():
                 report.result(result, session.stream.counts)
+                check_ending()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except MerEdgeError as error:
@@ -127,6 +133,19 @@ def _check(args: argparse.Namespace) -> None:
             raise MerEdgeError(
                 f"{option} was given with --stream; expected it for files; leave it out"
             )
+
+
+def _check_format(given: str | None, source: Source) -> None:
+    """No option of the format is taken and forgotten, as FFmpeg does."""
+    if given is None or source.format is None:
+        return
+    from runtime.stream.format_options import check_format_options
+
+    protocol = "pipe" if source.target == "pipe:0" else "file"
+    if source.kind == "url":
+        protocol = source.target.split("://", 1)[0].lower()
+    names = [pair.split("=", 1)[0] for pair in given.split(":")[1:]]
+    check_format_options(given, source.format, names, protocol)
 
 
 def _attempts(given: str | None) -> int | None:

@@ -6,12 +6,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from mer_edge.cli.main import one_line
 from mer_edge.files import check_new_file, disk_errors
 from mer_edge.result import Result
+from runtime.audience import Audience
 from runtime.report import Report
+from runtime.result_lines import LineFile, count_lines
 from runtime.results import printable
 from runtime.stream.counts import StreamCounts
 
@@ -35,7 +37,8 @@ class StreamReport:
         self._lines = Report(json=json, quiet=quiet) if json or quiet else None
         self._json, self._quiet = json, quiet
         self._out = out
-        self._file: IO[bytes] | None = None
+        self._file: LineFile | None = None
+        self._audience = Audience(out)
         self._live: Any = None
         self._sum = Latencies()
         self.notice = ""
@@ -74,24 +77,36 @@ class StreamReport:
         if self._out is not None:
             self._write(result, self._out)
         if self._lines is not None:
-            self._lines.result(result)
+            with self._audience.told():
+                self._lines.result(result)
         elif self._live is not None:
             self._live.update(_view(self._plain(result), counts, self._sum), refresh=True)
         else:
-            print(_line(result), flush=True)
+            with self._audience.told():
+                print(_line(result), flush=True)
+
+    def interrupted(self, counts: StreamCounts) -> None:
+        """What stands after Ctrl-C."""
+        told = f"interrupted after {counts.decisions} decisions"
+        if self._out is not None and self._file is not None:
+            told = f"interrupted: {count_lines(self._out)} decisions are in {self._out}"
+        with self._audience.told(sys.stderr):
+            print(printable(told), file=sys.stderr, flush=True)
 
     def close(self, source: str, counts: StreamCounts, next_command: str) -> None:
         """The summary, and what comes next; on stderr where stdout is for results."""
         if self._quiet:
             return
-        print(summary(source, counts, self._sum), file=sys.stderr if self._json else sys.stdout)
-        if self._json:
-            return
-        if self.notice:
-            print(f"notice: {one_line(self.notice)}")
-        if self._file is not None:
-            print(f"wrote {printable(str(self._out))}")
-        print(f"next: {printable(next_command)}")
+        stream = sys.stderr if self._json else sys.stdout
+        with self._audience.told(stream):
+            print(printable(summary(source, counts, self._sum)), file=stream, flush=True)
+            if self._json:
+                return
+            if self.notice:
+                print(f"notice: {one_line(self.notice)}")
+            if self._file is not None:
+                print(f"wrote {printable(str(self._out))}")
+            print(f"next: {printable(next_command)}", flush=True)
 
     def _plain(self, result: Result) -> Result:
         return replace(result, notes=[note for note in result.notes if note != self.notice])
@@ -102,9 +117,8 @@ class StreamReport:
         with disk_errors(out, "writing a decision", "the decisions before it are in the file"):
             if self._file is None:
                 out.absolute().parent.mkdir(parents=True, exist_ok=True)
-                self._file = out.open("wb")
-            self._file.write(msgspec.json.encode(result) + b"\n")
-            self._file.flush()
+                self._file = LineFile(out, "wb")
+            self._file.add(msgspec.json.encode(result) + b"\n")
 
 
 class Latencies:

@@ -407,3 +407,15 @@ def test_in_a_folder_the_decoder_is_for_the_videos(
     }
     assert infer(bundle_path, tmp_path, "--out", out) == 2
     assert f"was begun with --hwaccel {KIND}, this run has no --hwaccel" in capsys.readouterr().err
+
+
+def test_a_folder_with_nothing_in_it(
+    bundle_path: Path, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "notes.md").write_text("no media")
+    assert infer(bundle_path, tmp_path, files / "tone.wav", "--json") == 2
+    out, err = capsys.readouterr()
+    assert ["error" in line for line in lines(out)] == [True, False]
+    assert err.startswith(f"error: {tmp_path}: found a folder without media files and images")
+    assert err.count("\n") == 1

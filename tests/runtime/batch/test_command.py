@@ -241,3 +241,32 @@ def test_a_table_needs_its_extra(
     assert infer(bundle_path, folder, "--out", tmp_path / "r.parquet") == 2
     assert "pip install 'mer-edge[batch]'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_before_the_first_result(
+    bundle_path: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from runtime.batch import command
+
+    def interrupts(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    real = command._records
+    monkeypatch.setattr(command, "_records", interrupts)
+    for name in ("results.jsonl", "results.parquet"):
+        assert infer(bundle_path, folder, "--out", tmp_path / name) == 130
+        assert capsys.readouterr().err == f"interrupted: 0 of {FILES} files were done\n"
+        assert not (tmp_path / name).exists()
+    # What is complete in a table is in the table, until more is added to it.
+    monkeypatch.setattr(command, "_records", real)
+    table = tmp_path / "results.parquet"
+    assert infer(bundle_path, folder / "1.wav", "--out", table, "--quiet") == 0
+    monkeypatch.setattr(command, "_records", interrupts)
+    capsys.readouterr()
+    assert infer(bundle_path, folder, "--out", table) == 130
+    said = f"interrupted: 1 of {FILES} files are in {table}; the same command goes on from there\n"
+    assert capsys.readouterr().err == said

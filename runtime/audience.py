@@ -1,0 +1,58 @@
+"""Whoever reads what is printed may leave (``mer-edge infer ... --out FILE | head``).
+
+Where results go into a file too they go on, as with ``tee -p``: the file is what was asked for.
+Where nobody keeps them the command ends, as any filter does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from runtime.results import printable
+
+
+class Audience:
+    """Of stdout and stderr.
+
+    Args:
+        out: where results are kept as well; None where they are only printed.
+    """
+
+    def __init__(self, out: Path | None) -> None:
+        self._out = out
+
+    @contextmanager
+    def told(self, stream: TextIO | None = None) -> Iterator[None]:
+        """Something is printed in the block; into nothing once the reader has gone.
+
+        Args:
+            stream: what it is printed on; None for stdout.
+
+        Raises:
+            BrokenPipeError: the reader has gone, and nobody keeps the results.
+        """
+        stream = stream or sys.stdout
+        try:
+            yield
+        except BrokenPipeError:
+            self._go_on(stream)
+        except SystemExit as error:  # what rich makes of it
+            if not isinstance(error.__context__, BrokenPipeError):
+                raise
+            self._go_on(stream)
+
+    def _go_on(self, stream: TextIO) -> None:
+        if self._out is None:
+            raise BrokenPipeError
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        if stream is not sys.stderr:
+            note = f"note: nobody reads the results any more; they go on into {self._out}"
+            with self.told(sys.stderr):
+                print(printable(note), file=sys.stderr, flush=True)
