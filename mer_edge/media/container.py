@@ -76,6 +76,11 @@ def _check_file(path: Path) -> None:
                 f"{path}: the file is empty (0 bytes); expected a media file; copy it again"
             )
     except FileNotFoundError as error:
+        if str(path) == "-":
+            raise MerEdgeError(
+                "-: found - for stdin where a file is expected, which is read more than once; "
+                "run: mer-edge infer BUNDLE --stream -"
+            ) from error
         raise MerEdgeError(
             f"{path}: no such file; expected a media file or a directory of frames; "
             "check the name and the folder"

@@ -11,7 +11,7 @@ from runtime.stream.clock import Pacer
 from runtime.stream.connection import Connection
 from runtime.stream.counts import StreamCounts
 from runtime.stream.inbox import BackItem, Closed, EndItem, GapItem, Inbox, now_s
-from runtime.stream.source import Source, open_source
+from runtime.stream.source import Source, index_at_the_end, open_source
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 10.0
@@ -39,6 +39,7 @@ class LiveReader:
         self.pacer = Pacer() if paced else None
         """Knows when a paced recording began."""
         self._container = open_source(source)
+        self._is_indexed = "mov" in self._container.format.name.split(",")
         self.is_recording = source.kind == "file" or _has_known_size(self._container)
         """Whether it was recorded before: then its end is the end, and it can wait for us."""
 
@@ -67,7 +68,7 @@ class LiveReader:
                 return
             why = why or "it ended"
             if self.is_recording or not self._source.can_return:
-                inbox.put(EndItem(end_s, self._broke_off(why)))
+                inbox.put(EndItem(end_s, self._broke_off(why, connection.gave_frames)))
                 return
             inbox.put(GapItem(end_s))
             container, tries = self._reopen(inbox, tries)
@@ -109,7 +110,9 @@ class LiveReader:
                 continue
         raise AssertionError  # the delays do not end
 
-    def _broke_off(self, why: str) -> MerEdgeError:
+    def _broke_off(self, why: str, gave_frames: bool) -> MerEdgeError:
+        if self._source.kind == "pipe" and self._is_indexed and not gave_frames:
+            return index_at_the_end(self._source)
         return MerEdgeError(
             f"{self._source.name}: the source broke off ({why}); expected more of it; the "
             "decisions until then stand; check what writes it"

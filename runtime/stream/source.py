@@ -109,6 +109,15 @@ def open_source(source: Source) -> Any:
     return container
 
 
+def index_at_the_end(source: Source) -> MerEdgeError:
+    """An mp4 was read to its end for its index, and what that points to has gone by."""
+    return MerEdgeError(
+        f"{source.name}: found an mp4 or mov whose index ('moov') is at its end, and a pipe cannot "
+        "go back from there; expected the index before the media; give the file's name instead, or "
+        "write it with ffmpeg -movflags +faststart (into a pipe: frag_keyframe+empty_moov)"
+    )
+
+
 def reason(error: BaseException) -> str:
     """Why FFmpeg gave up, in a few words."""
     if isinstance(error, av.ExitError):  # PyAV's clock ran out
@@ -187,6 +196,6 @@ def _why_not(source: Source, error: BaseException) -> str:
             f"cannot be opened ({why}); expected a stream there; check the address and the server"
         )
     return (
-        f"cannot be read as media ({why}); expected a container such as mpegts, matroska or wav; "
-        "name it with --stream-format if it is raw"
+        f"cannot be read as media ({why}); expected a container such as mpegts, matroska or wav, "
+        "or a whole mp4; name it with --stream-format if it is raw"
     )

@@ -39,6 +39,10 @@ def test_not_a_media_file(tmp_path, name, content):
     assert "expected a media file" in refused(tmp_path / name)
 
 
+def test_stdin_is_a_stream():
+    assert "--stream -" in refused(Path("-"))
+
+
 def test_something_that_is_no_file():
     assert "neither a file nor a directory" in refused(Path("/dev/null"))
 

@@ -24,6 +24,7 @@ from tests.grey_detector import Grey
 from tests.media_files import Picture, Voice, write_media
 from tests.runtime.stream.media import TEXT, assert_same, clip_file, offline, swell
 from tests.runtime.stream.servers import piped, remuxed, serving
+from tests.transport_stream import AUDIO_IDS, VIDEO_IDS, restamp
 
 SAID = ClipOptions(text=TextOptions(text=TEXT))
 
@@ -100,6 +101,51 @@ def test_a_pipe_gives_the_offline_decisions(
         results = decided(session(recognizer, path))
     assert len(results) == 5
     assert_same(results, offline(recognizer, copy, results))
+
+
+@pytest.mark.parametrize("options", [{}, {"movflags": "faststart"}, {"movflags": "empty_moov"}])
+def test_an_mp4_from_a_pipe_needs_its_index_first(
+    recognizer: Recognizer, tmp_path: Path, options: dict[str, str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (8, 120, 160, 3)).astype(np.uint8)
+    picture = Picture(frames=75, draw=lambda number, _time_s, _size: noise[number % 8])
+    path = write_media(tmp_path / "a.mp4", picture, Voice(duration_s=3), options=options)
+    # FFmpeg goes back over 32 kB without having to seek.
+    assert path.stat().st_size > 100_000
+    with piped(tmp_path, path.read_bytes()) as pipe:
+        opened = session(recognizer, pipe)
+        if options:
+            assert len(decided(opened)) == 3
+            return
+        with pytest.raises(MerEdgeError) as caught:
+            decided(opened)
+    message = str(caught.value)
+    assert "index ('moov') is at its end, and a pipe cannot go back" in message
+    assert "give the file's name instead, or write it with ffmpeg -movflags +faststart" in message
+
+
+@pytest.mark.parametrize("what", ["sound", "pictures", "both"])
+def test_leaping_time_stamps_give_the_same_from_a_file_and_a_pipe(
+    recognizer: Recognizer, clip: Path, tmp_path: Path, what: str
+) -> None:
+    """One stamp that leaps by hours, and a count that begins anew for sound and pictures."""
+    right, damaged = tmp_path / "right.ts", tmp_path / "damaged.ts"
+    damaged.write_bytes(remuxed(clip, right))
+    if what == "both":
+        restamp(damaged, VIDEO_IDS, lambda n, time_s: time_s + (500 if n >= 20 else 0))
+        restamp(damaged, AUDIO_IDS, lambda n, time_s: time_s + (500 if time_s >= 3.4 else 0))
+    else:
+        ids = AUDIO_IDS if what == "sound" else VIDEO_IDS
+        restamp(damaged, ids, lambda n, time_s: time_s + (11_930 if n == 8 else 0))
+    expected = decided(session(recognizer, right))
+    results = decided(session(recognizer, damaged))
+    assert len(results) == 5
+    assert_same(results, expected)
+    assert any("time stamps" in note for result in results for note in result.notes)
+    with piped(tmp_path, damaged.read_bytes()) as path:
+        opened = session(recognizer, path)
+        assert_same(decided(opened), expected)
+    assert opened.stream.counts.jumps == 2
 
 
 def test_raw_sound_from_a_pipe(recognizer: Recognizer, tmp_path: Path) -> None:
