@@ -25,6 +25,14 @@ USUAL: dict[signal.Signals, Any] = {
 """What is replaced; a handler that somebody else has set, or that ignores, stays."""
 
 
+class Asked(KeyboardInterrupt):
+    """Somebody has asked for the end.
+
+    A class of its own, because of the plain one Python remembers that it passed through an exec(),
+    as that of a dataclass or namedtuple is, and ends the process by SIGINT whatever it returns.
+    """
+
+
 class Ending:
     """Whether this process was asked to end, and how."""
 
@@ -39,7 +47,7 @@ class Ending:
             _die(number)
         elif self.signal is None:
             self.signal, self._asked_s = signal.Signals(number), time.monotonic()
-            raise KeyboardInterrupt
+            raise Asked
         elif time.monotonic() - self._asked_s > ONE_REQUEST_S:
             _die(number)
 
@@ -47,10 +55,10 @@ class Ending:
         """Called once a file or so.
 
         Raises:
-            KeyboardInterrupt: a signal has come, whatever became of its own.
+            Asked: a signal has come, whatever became of its own exception.
         """
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise Asked
 
 
 _ending = Ending()

@@ -101,6 +101,19 @@ def test_an_exception_that_nobody_asked_for_is_still_a_defect(
         main_module.main([])
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_code_is_ours_wherever_it_comes(number: signal.Signals) -> None:
+    # As a signal in the making of a dataclass: Python would end by SIGINT, whatever main returns.
+    program = (
+        "import os, sys; from mer_edge.cli import main as m;"
+        f"m._run = lambda arguments: exec('os.kill(os.getpid(), {number:d}); print()', vars(os) | "
+        "{'os': os});"
+        "sys.exit(m.main([]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
+    assert (done.returncode, done.stderr) == (128 + number, b"interrupted\n")
+
+
 def test_a_later_request_ends_the_process_at_once() -> None:
     program = (
         "import os, signal, time; from mer_edge.cli import signals;"
