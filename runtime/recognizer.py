@@ -167,10 +167,17 @@ class Recognizer:
         from mer_edge.media.ahead import read_ahead
 
         options = replace(options, modalities=self.bundle.manifest.modalities)
-        return read_ahead(load_clips(source, options, detector=self._detector(options.yunet)))
+        return read_ahead(load_clips(source, options, detector=self.detector(options.yunet)))
 
-    def _detector(self, yunet: Path | None) -> FaceDetector:
-        """One detector for all sources. The user's own file is opened, and so checked, at once."""
+    def detector(self, yunet: Path | None = None) -> FaceDetector:
+        """One detector for all sources, files and streams. A user's own is opened at once.
+
+        Args:
+            yunet: the user's YuNet file; None for the default detector, opened when it is needed.
+
+        Raises:
+            MerEdgeError: ``yunet`` is missing or no YuNet model.
+        """
         if yunet not in self._detectors:
             self._detectors[yunet] = open_detector(yunet)
         return self._detectors[yunet]

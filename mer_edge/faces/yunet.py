@@ -7,6 +7,7 @@ and the decoding of a graph with YuNet's outputs (2023mar layout: cls, obj, bbox
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ class YuNetDetector:
                 "face_detection_yunet_2023mar.onnx"
             )
         self._model = model
+        self._lock = threading.Lock()
         try:
             with _quiet_opencv():
                 self._detector = cv2.FaceDetectorYN.create(
@@ -68,8 +70,9 @@ class YuNetDetector:
 
     def _run(self, frame_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """shape = (faces, 15): x, y, width, height, five points, score."""
-        self._detector.setInputSize((frame_bgr.shape[1], frame_bgr.shape[0]))
-        _, rows = self._detector.detect(frame_bgr)
+        with self._lock:  # the size of one thread's frame must not meet another's frame
+            self._detector.setInputSize((frame_bgr.shape[1], frame_bgr.shape[0]))
+            _, rows = self._detector.detect(frame_bgr)
         return np.zeros((0, 15), np.float32) if rows is None else rows
 
 

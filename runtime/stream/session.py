@@ -70,7 +70,7 @@ class Session:
     """Decisions on a source until it ends; a context manager.
 
     Args:
-        detector: finds the faces; None makes the one of ``options``.
+        detector: finds the faces; None takes the recognizer's for ``options``.
 
     Raises:
         MerEdgeError: the source cannot be opened, or an option does not fit it or the bundle.
@@ -98,7 +98,7 @@ class Session:
             recognizer,
             options.window_segments,
             face=options.clip.face,
-            detector=detector or _detector(options.clip.yunet),
+            detector=detector or recognizer.detector(options.clip.yunet),
             source=source.name,
             expects=self.reader.expects,
             transcriber=self._transcriber,
@@ -216,14 +216,6 @@ def _open_reader(
     reader = LiveReader(source, needs, attempts=options.reconnect, paced=options.realtime)
     waits = source.kind == "pipe" or (reader.is_recording and not options.realtime)
     return reader, waits
-
-
-def _detector(yunet: Path | None) -> FaceDetector | None:
-    if yunet is None:
-        return None
-    from mer_edge.faces.detector import open_detector
-
-    return open_detector(yunet)
 
 
 def _given_texts(options: ClipOptions) -> list[TextItem]:

@@ -18,7 +18,7 @@ from mer_edge.media.sound import Chunk
 from mer_edge.result import Result
 from mer_edge.segments import SAMPLE_RATE_HZ, SEGMENT_HOP_SAMPLES, SEGMENT_S
 from runtime.chain import Stopwatch
-from runtime.recognizer import LazyDetector, Recognizer
+from runtime.recognizer import Recognizer
 from runtime.results import build_results
 from runtime.stream.arrays import audio_frame
 from runtime.stream.counts import StreamCounts
@@ -46,7 +46,7 @@ class Stream:
         window_segments: N, at most what the bundle takes of a clip.
         text: what is said from the beginning on.
         face: whose face, 1 for the main person of the window.
-        detector: finds the faces; None makes the default one.
+        detector: finds the faces; None takes the recognizer's default one.
         source: a name for results and messages.
         expects: which of ``audio`` and ``visual`` will be given; None for what the bundle uses.
         transcriber: gives the text from the sound; then ``text`` must be None.
@@ -84,7 +84,7 @@ class Stream:
             )
         chooser = None
         if "visual" in wanted:
-            chooser = FaceChooser(detector or LazyDetector(), face)
+            chooser = FaceChooser(detector or recognizer.detector(), face)
         elif face != 1:
             raise MerEdgeError(
                 f"{source}: found --face {face} where no faces are looked at; expected it for a "

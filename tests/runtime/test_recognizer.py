@@ -176,3 +176,20 @@ def test_no_option_for_what_a_bundle_does_not_look_at(
     recognizer.bundle = replace(bundle, manifest=replace(bundle.manifest, graphs=graphs))
     with pytest.raises(MerEdgeError, match=f"--{next(iter(options))} was given, but .* no faces"):
         recognizer.check_options(ClipOptions(**options))
+
+
+def test_files_and_streams_share_a_detector(
+    bundle: Bundle, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mer_edge.faces import detector
+    from runtime.stream.session import Session
+    from runtime.stream.source import parse_source
+
+    opened = []
+    real = detector.open_detector
+    monkeypatch.setattr(detector, "open_detector", lambda *a: opened.append(a) or real(*a))
+    fresh = Recognizer(bundle, threads=1)
+    assert fresh.recognize(video).face_segments == 2
+    with Session(fresh, parse_source(str(video))) as session:
+        assert [result.face_segments for result in session.results()] == [1, 2]
+    assert len(opened) == 1

@@ -137,7 +137,7 @@ def test_ctrl_c_tells_what_was_measured(
     [
         (["--rounds", "0"], "--rounds 0: expected 1 to"),
         (["--batch", "0"], "--batch 0"),
-        (["--batch", "999"], "takes at most 3 clips at once"),
+        (["--batch", "999"], "takes at most 16 clips at once"),
         (["--segments", "300"], "--segments 300: this bundle takes 1 to 256"),
         (["--tokens", "2"], "--tokens 2: this bundle takes 3 to 128"),
         (["--clip", "x.mp4", "--tokens", "9"], "found --tokens with --clip"),
