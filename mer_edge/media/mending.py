@@ -6,6 +6,7 @@ those of sound and picture that lie together in the file are close (ISO/IEC 1381
 
 - a stretch of at most ``MAX_ISLAND_S`` whose times leave those before it, forth or back, and after
   which the old count goes on, is damage: it lies where its neighbours leave room for it;
+  so is one at the end that leaps far beyond where the container says that it ends;
 - times that go back for good, and in containers that may begin a new count (MPEG-TS and others that
   FFmpeg marks) times that leap ahead by more than ``MAX_JUMP_S`` for good, are a discontinuity:
   joined files, a recorder that started again, a count that overflowed (33 bits, 26.5 hours). Time
@@ -65,20 +66,25 @@ class Mending:
         return tuple(notes)
 
 
-def mend_stamps(logs: Sequence[StampLog], *, may_restart: bool) -> Mending:
+def mend_stamps(
+    logs: Sequence[StampLog], *, may_restart: bool, declared_end_s: float | None = None
+) -> Mending:
     """Find out what of the streams' times is right.
 
     Args:
         logs: of the streams that are decoded.
         may_restart: whether the container's counts may begin anew (FFmpeg's ``TS_DISCONT``).
+        declared_end_s: the time at which the container says that it ends; None where it does not.
     """
     streams = tuple(MendedStream(log) for log in logs)
-    if all(len(stream.pieces) <= 1 for stream in streams):
-        return Mending(streams)
     for stream in streams:
         _mark_islands(stream)
     for stream in streams:
         _mark_first_island(stream, streams, may_restart)
+        _mark_last_island(stream, declared_end_s)
+    for stream in streams:
+        if not (stream.log.strict or any(piece.damaged for piece in stream.pieces)):
+            stream.log.believe()
     joined_s = join(streams, may_restart)
     for stream in streams:
         _place_islands(stream)
@@ -125,6 +131,16 @@ def _mark_first_island(
             is_far = abs(kept[0].start_s - other_s) > BREAK_S + MAX_FIRST_ISLAND_S
             if is_far and abs(kept[1].start_s - other_s) <= MAX_FIRST_ISLAND_S + BREAK_S:
                 kept[0].damaged = True
+
+
+def _mark_last_island(stream: MendedStream, declared_end_s: float | None) -> None:
+    """The end is damaged where it leaps beyond what the container says, and the rest does not."""
+    kept = stream.kept
+    if declared_end_s is None or len(kept) < 2 or kept[-1].length_s > MAX_ISLAND_S:
+        return
+    rest_s = kept[-2].start_s + kept[-2].length_s
+    if rest_s <= declared_end_s + BREAK_S and kept[-1].start_s > declared_end_s + MAX_JUMP_S:
+        kept[-1].damaged = True
 
 
 def _place_islands(stream: MendedStream) -> None:

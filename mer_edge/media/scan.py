@@ -26,6 +26,8 @@ MIN_FRAME_SIDE_PX = 20
 """The smallest face the detectors can find; a smaller picture cannot hold one."""
 DECLARING_FORMATS = frozenset({"mov", "matroska", "avi", "wav", "w64", "flac"})
 """Containers whose header says how long the media lasts (others are estimates of FFmpeg's)."""
+DURATION_FORMATS = frozenset({"matroska", "flv"})
+"""Containers of which FFmpeg tells the header's own duration, which is from time 0."""
 STRICT_FORMATS = frozenset({"mpegts", "mpeg"})
 """Containers whose standard bounds how far the presentation of a frame is behind its decoding."""
 MAX_DURATION_S = 24 * 3600.0
@@ -160,7 +162,14 @@ def _mended(
 ) -> tuple[dict[int, MendedStream], tuple[str, ...]]:
     """Every stream, those to be decoded with right time stamps, and what was wrong with them."""
     may_restart = bool(container.format.flags & av.format.Flags.ts_discont.value)
-    mending = mend_stamps([logs[stream.index] for stream in chosen], may_restart=may_restart)
+    known = not DURATION_FORMATS.isdisjoint(container.format.name.split(","))
+    mending = mend_stamps(
+        [logs[stream.index] for stream in chosen],
+        may_restart=may_restart,
+        declared_end_s=container.duration / av.time_base if known and container.duration else None,
+    )
+    for index in logs.keys() - {stream.index for stream in chosen}:
+        logs[index].believe()
     extents = {index: MendedStream(log) for index, log in logs.items()}
     extents |= {stream.index: m for stream, m in zip(chosen, mending.streams, strict=True)}
     origin_s = min((m.first * m.log.time_base_s for m in mending.streams if m.first), default=0.0)

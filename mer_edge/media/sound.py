@@ -126,6 +126,11 @@ class SoundReader:
 
     def _check_decoded(self) -> None:
         """At the stream's end: whether what was decoded is what the packets promised."""
+        if self._decoded == 0 and self._count.frames:
+            raise MerEdgeError(
+                f"{self._path}: found sound of {self._end_s * 1e3:.1g} ms, too short to resample; "
+                "expected a word's length or more; record it again, or leave it out"
+            )
         if self._decoded == 0:
             raise MerEdgeError(
                 f"{self._path}: none of the {self._count.packets} packets of its sound stream "

@@ -17,6 +17,8 @@ MAX_REORDERED = 16
 """Frames that may be decoded before one that is shown before them (H.264 A.3.1, H.265 A.4.1)."""
 MOST_WRONG_SHARE = 0.25
 """More presentation times than this that cannot be are a recorder's own notion, not damage."""
+MANY_WRONG = 1000
+"""So many are kept before that is asked."""
 MAX_RUNS = 172_800
 """A day in pauses of half a second: more runs are not a pause each."""
 
@@ -67,7 +69,8 @@ class StampLog:
         default_duration: of a packet that does not say its own, in time bases.
         reorders: whether packets may be shown in another order than they come (video).
         strict: whether the container's standard bounds how far presentation may lie behind
-            decoding (MPEG-TS and -PS do), so that a single stamp can be told to be wrong.
+            decoding (MPEG-TS and -PS do), so that a single stamp can be told to be wrong. In
+            others one is wrong only in a stream that has other damage.
     """
 
     def __init__(
@@ -81,10 +84,11 @@ class StampLog:
         self.numbered = 0
         """Packets so far, with those that are not to be shown."""
         self.reorders = reorders
+        self.strict = strict
         self._default_duration = default_duration
         self._break = BREAK_S / time_base_s if time_base_s else float("inf")
-        self._early = self._break if strict else float("inf")
-        self._late = MAX_REORDERED * default_duration + self._early
+        self._early = self._break
+        self._late = MAX_REORDERED * default_duration + self._break
         self.others: Sequence[StampLog] = ()
         """The logs of what is seen and heard with this stream."""
         self._doubted: list[_Doubted] = []
@@ -111,7 +115,7 @@ class StampLog:
         if dts is None or pts is None or -self._early <= pts - dts <= self._late:
             run.show(start, duration)
         elif pts < dts:
-            self._refuted.append(_Doubted(run, number, start, duration))
+            self._refute(_Doubted(run, number, start, duration))
         else:
             self._doubted.append(_Doubted(run, number, start, duration))
 
@@ -119,14 +123,24 @@ class StampLog:
         """There is no packet more."""
         self._finish_count()
         if len(self._refuted) > MOST_WRONG_SHARE * self.packets:
-            for refuted in self._refuted:
-                refuted.run.show(refuted.start, refuted.duration)
-            self._refuted = []
+            self.believe()
+
+    def believe(self) -> None:
+        """Take every time of presentation for right."""
+        for refuted in self._refuted:
+            refuted.run.show(refuted.start, refuted.duration)
+        self._refuted = []
 
     @property
     def wrong(self) -> set[int]:
         """Numbers of packets whose time of presentation cannot be, while that of decoding can."""
         return {refuted.number for refuted in self._refuted}
+
+    def _refute(self, doubted: _Doubted) -> None:
+        self._refuted.append(doubted)
+        if len(self._refuted) > max(MANY_WRONG, MOST_WRONG_SHARE * self.packets):
+            self.believe()
+            self._early = self._late = float("inf")
 
     def _finish_count(self) -> None:
         for doubted in self._doubted:
@@ -156,6 +170,6 @@ class StampLog:
 
     def _judge(self, doubted: _Doubted, until: float) -> None:
         if doubted.start > until:
-            self._refuted.append(doubted)
+            self._refute(doubted)
         else:
             doubted.run.show(doubted.start, doubted.duration)

@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 MAX_PIXEL_ASPECT = 4.0
 """Broadcast formats stay under 2.2; more than this is a damaged header, and is ignored."""
+QUARTER_TURNS = {
+    1: np.array([[0, -1], [1, 0]], np.int64),
+    2: np.array([[-1, 0], [0, -1]], np.int64),
+    3: np.array([[0, 1], [-1, 0]], np.int64),
+}
+"""Display matrices of quarter turns anticlockwise, as FFmpeg counts a rotation."""
 
 
 class Upright:
@@ -51,7 +57,12 @@ def display_matrix(frame: Any) -> NDArray[np.int64] | None:
 
     A pixel at (x, y), y down, is shown at (a x + c y, b x + d y) (ISO 14496-12, track header).
     """
-    for data in frame.side_data:
+    try:
+        side_data = list(frame.side_data)
+    except ValueError:
+        # Data of a kind that PyAV does not know, as Exif: it then tells the rotation alone.
+        return QUARTER_TURNS.get(round(frame.rotation / 90) % 4)
+    for data in side_data:
         if data.type.name == "DISPLAYMATRIX":
             values = np.frombuffer(bytes(data), dtype=np.int32).astype(np.int64)
             return values[[0, 1, 3, 4]].reshape(2, 2)
