@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.media import stopping
 from mer_edge.result import Result
 from runtime.batch.mixer import Mixer, Stopped, Waiting
 from runtime.batch.record import FileRecord
@@ -34,7 +35,9 @@ SEGMENTS_A_RUN = 16
 """Of all clips of a batch, on the CPU: their activations should stay near the caches."""
 WAITING_SEGMENTS = 512
 """Of clips between decoding and the network, about 110 MB."""
-JOIN_S = 5.0
+JOIN_S = 30.0
+"""For threads to end: each is at most within a picture, or a run of the network. One that is left
+inside an engine when Python ends makes the process crash."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class _Run:
         self._lanes = pace.lanes
         self._working = pace.workers
         self._lock = threading.Lock()
+        self._stop = threading.Event()
         self.tally = Tally(sources)
 
     @contextmanager
@@ -125,6 +129,7 @@ class _Run:
         try:
             yield
         finally:
+            self._stop.set()
             self.tally.stop()
             self._mixer.stop()
             deadline = time.monotonic() + JOIN_S
@@ -144,11 +149,12 @@ class _Run:
         return thread
 
     def _make_clips(self, detector: FaceDetector) -> None:
+        stopping.stop_by((self._stop,))
         try:
             while (begun := self.tally.begin()) is not None:
                 number, source = begun
                 self._make_clips_of(number, source, detector)
-        except Stopped:
+        except (Stopped, stopping.Stopped):
             return
         with self._lock:
             self._working -= 1

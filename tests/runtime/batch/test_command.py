@@ -144,7 +144,12 @@ def table_lines(out: Path) -> str:
     return target.read_text()
 
 
-def test_interrupted(bundle_path: Path, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_interrupted(
+    bundle_path: Path, folder: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     out = tmp_path / "results.jsonl"
     process = subprocess.Popen(
         command(bundle_path, folder, "--out", out),
@@ -154,9 +159,9 @@ def test_interrupted(bundle_path: Path, folder: Path, tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     wait_for(out, 3000, process)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     told = lines(out.read_text())
     assert 0 < len(told) < FILES
     last = err.decode().splitlines()[-1]

@@ -164,6 +164,33 @@ def test_leaving_early_ends_the_threads(bundle: Bundle, monkeypatch: pytest.Monk
     assert threading.active_count() == before
 
 
+def test_a_long_file_is_left_at_the_next_picture(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mer_edge.media.stopping import check_stopped
+
+    looked = threading.Event()
+
+    def load(source: Path, *_: object, **__: object) -> Iterator[Clip]:
+        if source.name == "long":
+            while True:  # an hour of pictures, each of which asks whether it is still wanted
+                looked.set()
+                check_stopped()
+                time.sleep(0.001)
+        yield clip_of(source=str(source))
+
+    loaded(monkeypatch, load)
+    before = threading.active_count()
+    pipeline = Pipeline(Recognizer(bundle, threads=1), Pace(batch=1, workers=2, lanes=1))
+    records = pipeline.run(sources(["short", "long", "later"]))
+    assert next(records).error is None
+    assert looked.wait(10)
+    started_s = time.monotonic()
+    records.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - started_s < 10
+    assert threading.active_count() == before
+
+
 def test_more_clips_than_the_bundle_takes(bundle: Bundle) -> None:
     with pytest.raises(MerEdgeError, match=r"--batch 4: the bundle .* takes at most 3 clips"):
         open_pipeline(bundle, JobOptions(batch=4))
