@@ -83,8 +83,7 @@ def mend_stamps(
         _mark_first_island(stream, streams, may_restart)
         _mark_last_island(stream, declared_end_s)
     for stream in streams:
-        if not (stream.log.strict or any(piece.damaged for piece in stream.pieces)):
-            stream.log.believe()
+        _judge_presentation(stream, declared_end_s)
     joined_s = join(streams, may_restart)
     for stream in streams:
         _place_islands(stream)
@@ -141,6 +140,14 @@ def _mark_last_island(stream: MendedStream, declared_end_s: float | None) -> Non
     rest_s = kept[-2].start_s + kept[-2].length_s
     if rest_s <= declared_end_s + BREAK_S and kept[-1].start_s > declared_end_s + MAX_JUMP_S:
         kept[-1].damaged = True
+
+
+def _judge_presentation(stream: MendedStream, declared_end_s: float | None) -> None:
+    log, damaged = stream.log, [piece.run for piece in stream.pieces if piece.damaged]
+    log.distrust(damaged)
+    if not log.strict and not damaged:
+        latest_s = float("inf") if declared_end_s is None else declared_end_s + MAX_JUMP_S
+        log.believe(latest_s / log.time_base_s if log.time_base_s else float("inf"))
 
 
 def _place_islands(stream: MendedStream) -> None:

@@ -6,7 +6,7 @@ times follow each other are kept as runs; an undamaged stream without a pause is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,7 @@ class StampLog:
         """The logs of what is seen and heard with this stream."""
         self._doubted: list[_Doubted] = []
         self._refuted: list[_Doubted] = []
+        self._dependent: list[tuple[_Doubted, Run]] = []
 
     def skip(self) -> None:
         """A packet that is not to be shown, or holds nothing."""
@@ -125,11 +126,22 @@ class StampLog:
         if len(self._refuted) > MOST_WRONG_SHARE * self.packets:
             self.believe()
 
-    def believe(self) -> None:
-        """Take every time of presentation for right."""
+    def distrust(self, damaged: Collection[Run]) -> None:
+        """Take no time of presentation for right because one of these runs comes that late."""
+        identities = {id(run) for run in damaged}
+        for doubted, witness in self._dependent:
+            if id(witness) in identities:
+                self._refuted.append(doubted)
+            else:
+                doubted.run.show(doubted.start, doubted.duration)
+        self._dependent = []
+
+    def believe(self, until: float = float("inf")) -> None:
+        """Take every time of presentation up to ``until``, in time bases, for right."""
         for refuted in self._refuted:
-            refuted.run.show(refuted.start, refuted.duration)
-        self._refuted = []
+            if refuted.start <= until:
+                refuted.run.show(refuted.start, refuted.duration)
+        self._refuted = [refuted for refuted in self._refuted if refuted.start > until]
 
     @property
     def wrong(self) -> set[int]:
@@ -171,5 +183,7 @@ class StampLog:
     def _judge(self, doubted: _Doubted, until: float) -> None:
         if doubted.start > until:
             self._refute(doubted)
+        elif doubted.run is not self.runs[-1] and doubted.start > doubted.run.end + self._late:
+            self._dependent.append((doubted, self.runs[-1]))
         else:
             doubted.run.show(doubted.start, doubted.duration)
