@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from mer_edge.errors import MerEdgeError
 from runtime.results import printable
 
 
@@ -35,12 +36,20 @@ class Audience:
 
         Raises:
             BrokenPipeError: the reader has gone, and nobody keeps the results.
+            MerEdgeError: it is a file on a full disk or the like.
         """
         stream = stream or sys.stdout
         try:
             yield
         except BrokenPipeError:
             self._go_on(stream)
+        except OSError as error:
+            _into_nothing(stream)  # told once, and not again by the summary or at the end
+            name = "stderr" if stream is sys.stderr else "stdout"
+            raise MerEdgeError(
+                f"{name}: cannot be written ({error.strerror}); expected a place for what is "
+                "printed; free some space, or send it elsewhere"
+            ) from error
         except SystemExit as error:  # what rich makes of it
             if not isinstance(error.__context__, BrokenPipeError):
                 raise
@@ -49,10 +58,14 @@ class Audience:
     def _go_on(self, stream: TextIO) -> None:
         if self._out is None:
             raise BrokenPipeError
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        _into_nothing(stream)
         if stream is not sys.stderr:
             note = f"note: nobody reads the results any more; they go on into {self._out}"
             with self.told(sys.stderr):
                 print(printable(note), file=sys.stderr, flush=True)
+
+
+def _into_nothing(stream: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,8 @@ class LineFile:
 
     Args:
         path: of the file.
-        mode: of ``open``: ``xb`` for a new file only, ``wb`` in the place of another.
+        mode: of ``open``: ``xb`` for a new file only, ``wb`` in the place of another, ``ab`` behind
+            what is there.
 
     Raises:
         OSError: the system's.
@@ -27,7 +29,7 @@ class LineFile:
         self._file: BinaryIO = path.open(mode, buffering=0)  # type: ignore[assignment]
 
     def add(self, line: bytes) -> None:
-        """Append a line with its end.
+        """Append a line with its end, or several that belong together.
 
         Raises:
             OSError: it is not in the file, not even a part of it.
@@ -41,6 +43,10 @@ class LineFile:
             self._file.truncate(start)
             self._file.seek(start)
             raise
+
+    def sync(self) -> None:
+        """Onto the disk, for the day the power fails."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """What was added stays."""

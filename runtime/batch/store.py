@@ -11,7 +11,6 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_new_file, disk_errors, new_file
@@ -19,6 +18,7 @@ from runtime.batch import table
 from runtime.batch.journal import Entry, Journal
 from runtime.batch.record import FileRecord
 from runtime.batch.settings import JobSettings, check_same
+from runtime.result_lines import LineFile
 
 PARQUET_SUFFIX = ".parquet"
 SYNC_EVERY_S = 1.0
@@ -70,7 +70,7 @@ class Store:
             self._check_ours(overwrite)
             self._journal = Journal(journal_path(out), out)
             undo.callback(self._journal.close)
-            self._results: BinaryIO | None = None
+            self._results: LineFile | None = None
             self._open(settings, overwrite)
             undo.pop_all()
 
@@ -99,8 +99,8 @@ class Store:
         with disk_errors(self.out, "writing the results", KEPT):
             if self._results is None:
                 self._restore_lines()
-                self._results = self._lines.open("ab", buffering=0)
-            _write(self._results, b"".join(lines))
+                self._results = LineFile(self._lines, "ab")
+            self._results.add(b"".join(lines))
             self._journal.add(Entry(record.key, len(lines), record.error is not None))
             if time.monotonic() - self._synced_s > SYNC_EVERY_S:
                 self._sync()
@@ -133,7 +133,7 @@ class Store:
     def _sync(self) -> None:
         # The lines first: the journal must never vouch for what a power failure took.
         if self._results is not None:
-            os.fsync(self._results.fileno())
+            self._results.sync()
         self._journal.sync()
         self._synced_s = time.monotonic()
 
@@ -215,12 +215,6 @@ def _escaped(name: str) -> str:
     import glob
 
     return glob.escape(name)
-
-
-def _write(file: BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
 
 
 def _split(entries: list[Entry], available: int) -> tuple[list[Entry], list[Entry]]:

@@ -78,3 +78,24 @@ def test_without_a_file_it_ends_like_any_filter(
 ) -> None:
     code, err = left_at_once(bundle_path, *[word.format(folder) for word in sources], *shown)
     assert (code, err) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("shown", [["--json"], ["--quiet"], []])
+@pytest.mark.parametrize("sources", [["{0}/0.wav"], ["{0}"], ["--stream", "{0}/0.wav"]])
+def test_stdout_on_a_full_disk(
+    bundle_path: Path, folder: Path, sources: list[str], shown: list[str]
+) -> None:
+    arguments = [word.format(folder) for word in sources]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mer_edge", "infer", str(bundle_path), *arguments, *shown],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    error = done.stderr.splitlines()[0]
+    assert error.startswith("error: stdout: cannot be written (No space left on device)")
+    assert done.stderr.count("error") == 1

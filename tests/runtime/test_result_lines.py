@@ -103,6 +103,16 @@ def test_a_full_disk_takes_whole_lines_or_none(tmp_path: Path) -> None:
     assert (tmp_path / "results.jsonl").read_bytes() == b"1234567\nmore\n"
 
 
+def test_behind_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_bytes(b"1\n")
+    file = LineFile(path, "ab")
+    file.add(b"2\n3\n")
+    file.sync()
+    file.close()
+    assert path.read_bytes() == b"1\n2\n3\n"
+
+
 def test_a_full_disk_says_where_the_lines_before_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

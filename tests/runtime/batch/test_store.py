@@ -16,6 +16,7 @@ from runtime.batch import store as store_module
 from runtime.batch.record import FileRecord
 from runtime.batch.settings import JobSettings
 from runtime.batch.store import Store, journal_path, lines_path
+from runtime.result_lines import LineFile
 
 LABELS = ["happy", "sad"]
 SETTINGS = JobSettings("bundle", "a" * 64, {"--device": "cpu"})
@@ -96,9 +97,9 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left: int | None = None
         self.written = 0
-        write, append = store_module._write, store_module.Journal._append
+        write, append = LineFile.add, store_module.Journal._append
 
-        def cut_write(file: Any, data: bytes) -> None:
+        def cut_write(file: LineFile, data: bytes) -> None:
             write(file, self._part(data))
             self._check()
 
@@ -111,7 +112,7 @@ class Disk:
                 journal._file.write(part)
             self._check()
 
-        monkeypatch.setattr(store_module, "_write", cut_write)
+        monkeypatch.setattr(LineFile, "add", cut_write)
         monkeypatch.setattr(store_module.Journal, "_append", cut_append)
 
     def _part(self, data: bytes) -> bytes:
