@@ -17,6 +17,9 @@ from mer_edge.media.hardware import FILES_ONLY, open_on_device
 # line of ours is all that a user shall see.
 av.logging.set_level(None)
 
+READ_ERRORS = (av.FFmpegError, OSError, ValueError, IndexError)
+"""What reading packets may raise where a file is damaged or breaks off. IndexError: PyAV 18 at the
+end of an MPEG-TS in which FFmpeg has found a stream more on the way."""
 NOT_MEDIA_FORMATS = frozenset({"tty", "srt", "webvtt", "ass", "lrc", "concat", "ffmetadata"})
 """Demuxers that take plain text for media (a .txt as an ANSI film, a list of other files)."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.media.container import open_container
+from mer_edge.media.container import READ_ERRORS, open_container
 from mer_edge.media.pieces import UNCHANGED, StampMend
 from mer_edge.media.stopping import check_stopped
 
@@ -93,7 +93,7 @@ def stream_packets(container: Any, stream: Any, mend: StampMend) -> Iterator[Any
     packets = container.demux(stream)
     try:
         yield from mend.applied(packets) if mend else packets
-    except (av.FFmpegError, OSError, ValueError):
+    except READ_ERRORS:
         return
 
 

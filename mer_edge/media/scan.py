@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.media.container import choose_stream, describe_streams, open_container
+from mer_edge.media.container import READ_ERRORS, choose_stream, describe_streams, open_container
 from mer_edge.media.declared import header_duration_s
 from mer_edge.media.mending import mend_stamps
 from mer_edge.media.pieces import UNCHANGED, MendedStream, StampMend
@@ -145,7 +145,7 @@ def _read_logs(path: Path, container: Any, chosen: Sequence[Any]) -> dict[int, S
                 logs[packet.stream_index].add(packet, arrived)
             elif packet.size:
                 logs[packet.stream_index].skip()
-    except (av.FFmpegError, OSError, ValueError):
+    except READ_ERRORS:
         pass  # What was read until here counts; a file that is cut shows as too short.
     for log in logs.values():
         log.finish()

@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 
-from mer_edge.media.container import choose_stream
+from mer_edge.media.container import READ_ERRORS, choose_stream
 from mer_edge.media.scan import MAX_CODEC_DELAY_S
 from runtime.stream.clock import Drift, Origin, Pacer, StampClock
 from runtime.stream.counts import StreamCounts
@@ -109,7 +109,9 @@ class Connection:
             stream.thread_type = "SLICE"
         try:
             yield from self._container.demux(self._streams)
-        except (av.FFmpegError, OSError, ValueError) as error:
+        except IndexError:
+            return  # The end, where a stream more was found on the way (READ_ERRORS).
+        except READ_ERRORS as error:
             yield reason(error)
 
     def _decode(self, packet: Any) -> None:
