@@ -45,6 +45,11 @@ class Backend(Protocol):
         """What moves rows between its graphs."""
         ...
 
+    @property
+    def loaders(self) -> int:
+        """How many threads may call ``load`` at once, because it uses one core only."""
+        ...
+
     def load(self, path: Path, spec: GraphSpec) -> LoadedGraph:
         """Make ``path`` ready to run.
 

@@ -18,6 +18,7 @@ from mer_edge.bundle import GraphSpec
 from mer_edge.engines import refuse_conflict
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from runtime.arrays import HOST, Array, HostArrays
+from runtime.cores import usable_cores
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 LOG_ERRORS_ONLY = 3
@@ -48,6 +49,7 @@ class OrtBackend:
         self._onnxruntime = onnxruntime
         self._provider = PROVIDERS[device]
         self._threads = threads
+        self.loaders = (threads or usable_cores()) if device == "cpu" else 1
         available = onnxruntime.get_available_providers()
         if self._provider not in available:
             raise MerEdgeError(
@@ -80,13 +82,16 @@ class OrtBackend:
         Raises:
             MerEdgeError: see ``load``.
         """
-        chosen = {} if provider_options is None else {"provider_options": [dict(provider_options)]}
+        chosen: dict[str, Any] = {}
+        if provider_options is not None:
+            chosen["provider_options"] = [dict(provider_options)]
+        if self._provider == PROVIDERS["cpu"]:
+            chosen["disabled_optimizers"] = SLOWER_FUSIONS
         try:
             session = self._onnxruntime.InferenceSession(
                 str(path),
                 self._options(spec),
                 providers=[self._provider],
-                disabled_optimizers=SLOWER_FUSIONS if self._provider == PROVIDERS["cpu"] else [],
                 **chosen,
             )
         except Exception as error:  # the engine's exceptions have no common class of their own
@@ -124,9 +129,7 @@ def _default_threads() -> int:
     The engine counts the machine's cores and pins its threads to them, which fails or crowds a few
     cores under taskset and in containers.
     """
-    if not hasattr(os, "sched_getaffinity"):
-        return 0
-    usable = len(os.sched_getaffinity(0))
+    usable = usable_cores()
     return 0 if usable == os.cpu_count() else usable
 
 

@@ -7,6 +7,7 @@ minutes. Here is the one place where it is asked, for every backend.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mer_edge.bundle import GRAPHS, Bundle, GraphSpec, ShapeRange
@@ -28,17 +29,21 @@ def load_graphs(bundle: Bundle, backend: Backend) -> dict[str, LoadedGraph]:
     Raises:
         MerEdgeError: the engine refuses a graph, or cannot have the device.
     """
-    manifest = bundle.manifest
-    return {
-        name: RangedGraph(
-            name,
-            backend.load(bundle.graph_path(name), manifest.graphs[name]),
-            manifest.graphs[name],
-            manifest.shape_ranges,
-        )
-        for name in GRAPHS
-        if name in manifest.graphs
-    }
+    specs = bundle.manifest.graphs
+    names = [name for name in GRAPHS if name in specs]
+    # The largest first, so that the last one to end is not the one that takes longest.
+    by_size = sorted(names, key=lambda name: -bundle.graph_path(name).stat().st_size)
+
+    def load(name: str) -> LoadedGraph:
+        return backend.load(bundle.graph_path(name), specs[name])
+
+    if backend.loaders == 1:
+        loaded = {name: load(name) for name in names}
+    else:
+        with ThreadPoolExecutor(backend.loaders) as pool:
+            loaded = dict(zip(by_size, pool.map(load, by_size), strict=True))
+    ranges = bundle.manifest.shape_ranges
+    return {name: RangedGraph(name, loaded[name], specs[name], ranges) for name in names}
 
 
 class RangedGraph:

@@ -18,7 +18,7 @@ from runtime.batch.pipeline import (
 )
 from runtime.batch.record import FileRecord
 from runtime.batch.sources import find_sources
-from runtime.bench.machine import usable_cores
+from runtime.cores import usable_cores
 from runtime.recognizer import Recognizer
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -15,6 +14,7 @@ from mer_edge import __version__
 from mer_edge.cuda_device import current_gpu
 from mer_edge.errors import MerEdgeError
 from runtime.bench.stability import load_average
+from runtime.cores import usable_cores
 
 CPU_INFO = Path("/proc/cpuinfo")
 CPU_FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq")
@@ -60,13 +60,6 @@ def read_machine(device: str = "cpu") -> Machine:
         load_average=load_average(),
         versions=versions(),
     )
-
-
-def usable_cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processor_name(cpu_info: Path = CPU_INFO) -> str:

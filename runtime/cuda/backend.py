@@ -47,6 +47,9 @@ class CudaBackend:
         exact: run every shape as it comes, not rounded up to a bucket.
     """
 
+    loaders = 1
+    """Engines are made ready one after the other: what several at once would do was not tried."""
+
     def __init__(self, bundle: Bundle, cuda: Cuda, open_engine: OpenEngine, *, exact: bool) -> None:
         self._bundle = bundle
         self._cuda = cuda

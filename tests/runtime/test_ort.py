@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -141,10 +142,11 @@ def test_a_restricted_process_gets_its_own_number_of_threads(
 ) -> None:
     from runtime import ort
 
-    monkeypatch.setattr(ort.os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(ort.os, "sched_getaffinity", lambda pid: {3, 5, 9}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 9}, raising=False)
     assert ort._default_threads() == 3
-    monkeypatch.setattr(ort.os, "cpu_count", lambda: 3)
+    assert OrtBackend("cpu", None).loaders == 3
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert ort._default_threads() == 0
 
 
@@ -152,9 +154,9 @@ def test_the_fusion_graph_wakes_no_threads(bundle: Bundle, monkeypatch: pytest.M
     asked: list[int] = []
     real = onnxruntime.InferenceSession
 
-    def seen(path: str, options: Any, providers: list[str]) -> object:
+    def seen(path: str, options: Any, **more: Any) -> object:
         asked.append(options.intra_op_num_threads)
-        return real(path, options, providers=providers)
+        return real(path, options, **more)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", seen)
     for name in ("audio", "fusion"):

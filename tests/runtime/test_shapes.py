@@ -23,6 +23,7 @@ class CountingBackend:
         self.runs = 0
 
     engine = "counting"
+    loaders = 1
 
     def load(self, path: Path, spec: GraphSpec) -> LoadedGraph:
         return self

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime.bench import machine
 from runtime.bench.machine import clock_mhz, power_mode, processor_name, read_machine
+from runtime.cores import usable_cores
 
 
 def test_the_processor_is_named_on_x86_and_on_a_board(tmp_path: Path) -> None:
@@ -34,6 +34,6 @@ def test_a_jetson_s_power_mode(tmp_path: Path) -> None:
 def test_this_machine() -> None:
     found = read_machine()
     assert found.processor
-    assert found.cores == machine.usable_cores() >= 1
+    assert found.cores == usable_cores() >= 1
     assert {"python", "mer-edge", "numpy", "onnxruntime"} <= set(found.versions)
     assert found.gpu is None
