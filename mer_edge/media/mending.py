@@ -82,11 +82,10 @@ def mend_stamps(
     for stream in streams:
         _mark_first_island(stream, streams, may_restart)
         _mark_last_island(stream, declared_end_s)
-    for stream in streams:
-        _judge_presentation(stream, declared_end_s)
     joined_s = join(streams, may_restart)
     for stream in streams:
         _place_islands(stream)
+        _judge_presentation(stream, declared_end_s)
     return Mending(streams, tuple(joined_s))
 
 
@@ -143,10 +142,11 @@ def _mark_last_island(stream: MendedStream, declared_end_s: float | None) -> Non
 
 
 def _judge_presentation(stream: MendedStream, declared_end_s: float | None) -> None:
-    log, damaged = stream.log, [piece.run for piece in stream.pieces if piece.damaged]
-    log.distrust(damaged)
-    if not log.strict and not damaged:
-        latest_s = float("inf") if declared_end_s is None else declared_end_s + MAX_JUMP_S
+    log = stream.log
+    counts = {id(piece.run): piece.shift_s for piece in stream.kept}
+    log.settle(lambda one, two: id(one) in counts and counts[id(one)] == counts.get(id(two)))
+    if not log.strict and len(counts) == len(stream.pieces):
+        latest_s = float("inf") if declared_end_s is None else declared_end_s + 2 * BREAK_S
         log.believe(latest_s / log.time_base_s if log.time_base_s else float("inf"))
 
 

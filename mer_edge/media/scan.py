@@ -169,7 +169,7 @@ def _mended(
         declared_end_s=container.duration / av.time_base if known and container.duration else None,
     )
     for index in logs.keys() - {stream.index for stream in chosen}:
-        logs[index].distrust(())
+        logs[index].settle(lambda one, two: True)
         logs[index].believe()
     extents = {index: MendedStream(log) for index, log in logs.items()}
     extents |= {stream.index: m for stream, m in zip(chosen, mending.streams, strict=True)}

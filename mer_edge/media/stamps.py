@@ -6,7 +6,7 @@ times follow each other are kept as runs; an undamaged stream without a pause is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,9 @@ class Run:
     arrived: int
     """The number of its first packet among all that the file holds."""
     start: float
-    """The decoding time of its first packet."""
+    """The decoding time of its first packet (of sound: when it is heard)."""
     end: float
-    """Where the next packet belongs: the last one's decoding time and length."""
+    """Where the next packet belongs: the last one's time and length."""
     shown_from: float | None = None
     shown_to: float = 0.0
     """The least time of presentation, and the greatest end of a packet."""
@@ -47,8 +47,12 @@ class Run:
         return self.end - self.start
 
     def show(self, start: float, duration: float) -> None:
-        self.shown_from = start if self.shown_from is None else min(self.shown_from, start)
-        self.shown_to = max(self.shown_to, start + duration)
+        end = start + duration
+        if self.shown_from is None:
+            self.shown_from, self.shown_to = start, end
+        else:
+            self.shown_from = min(self.shown_from, start)
+            self.shown_to = max(self.shown_to, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class StampLog:
         duration = packet.duration or self._default_duration
         self.numbered += 1
         self.packets += 1
-        ordered = pts if dts is None and not self.reorders else dts
+        ordered = dts if self.reorders or pts is None else pts
         run = self._run_of(ordered, dts if pts is None else pts, arrived)
         if ordered is not None:
             run.end = ordered + duration
@@ -113,9 +117,9 @@ class StampLog:
         start = run.shown_to if start is None else start
         if self._doubted:
             self._settle(number)
-        if dts is None or pts is None or -self._early <= pts - dts <= self._late:
+        if ordered is None or pts is None or -self._early <= pts - ordered <= self._late:
             run.show(start, duration)
-        elif pts < dts:
+        elif pts < ordered:
             self._refute(_Doubted(run, number, start, duration))
         else:
             self._doubted.append(_Doubted(run, number, start, duration))
@@ -126,11 +130,14 @@ class StampLog:
         if len(self._refuted) > MOST_WRONG_SHARE * self.packets:
             self.believe()
 
-    def distrust(self, damaged: Collection[Run]) -> None:
-        """Take no time of presentation for right because one of these runs comes that late."""
-        identities = {id(run) for run in damaged}
+    def settle(self, is_one_count: Callable[[Run, Run], bool]) -> None:
+        """Judge presentation times that only a later run makes possible.
+
+        Args:
+            is_one_count: whether two runs are right, and count from the same time on.
+        """
         for doubted, witness in self._dependent:
-            if id(witness) in identities:
+            if not is_one_count(doubted.run, witness):
                 self._refuted.append(doubted)
             else:
                 doubted.run.show(doubted.start, doubted.duration)
