@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,18 @@ def run(args: argparse.Namespace) -> int:
     with Bars(quiet=args.quiet or args.json) as bars:
         found = Session(bundle, options, bars.step).run()
     _write(args, found)
-    return EXIT_INTERRUPTED if found.report.interrupted else EXIT_OK
+    if found.report.interrupted:
+        _tell_interrupted(args)
+        return EXIT_INTERRUPTED
+    return EXIT_OK
+
+
+def _tell_interrupted(args: argparse.Namespace) -> None:
+    """On stderr, where --json and --quiet do not keep it back."""
+    told = "nothing was kept" if args.quiet else "what was measured is in the report"
+    if args.out is not None:
+        told = f"what was measured is in {args.out}"
+    print(f"interrupted: {told}", file=sys.stderr, flush=True)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -130,6 +130,8 @@ class Session:
         if self.found.report.interrupted:
             return
         self._batches(recognizer)
+        if self.found.report.interrupted:
+            return
         self._energy(recognizer)
         del recognizer
         self._record()

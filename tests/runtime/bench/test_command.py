@@ -129,7 +129,32 @@ def test_ctrl_c_tells_what_was_measured(
     assert report["interrupted"] is True
     assert report["end_to_end_ms"]["runs"] == report["peer"]["latency_ms"]["runs"] == 3
     assert report["throughput"] is None
-    assert "warning: interrupted" in capsys.readouterr().out
+    shown, err = capsys.readouterr()
+    assert "warning: interrupted" in shown
+    assert err == f"interrupted: what was measured is in {tmp_path / 'r.json'}\n"
+
+
+def test_ctrl_c_in_the_batches_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from runtime.bench.session import Session
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def step(self: Bars, stage: str, done: int, total: int, detail: str = "") -> None:
+        if stage == "batches":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def later(self: Session, *_: object) -> None:
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(Bars, "step", step)
+    monkeypatch.setattr(Session, "_energy", later)
+    try:
+        assert main(["bench", str(TINY), *FEW, "--cold-runs", "0", "--quiet"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr() == ("", "interrupted: nothing was kept\n")
 
 
 @pytest.mark.parametrize(
