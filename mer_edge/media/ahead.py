@@ -101,11 +101,12 @@ class _Worker(Generic[T]):
         raise StopIteration
 
     def stop(self) -> None:
-        """Stop the thread and wait for it."""
+        """Stop the thread and wait for it, if Ctrl-C has let it begin."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
-        if self._thread is not threading.current_thread():
+        begun = self._thread.ident is not None
+        if begun and self._thread is not threading.current_thread():
             self._thread.join()
 
     def _run(self, stops: tuple[threading.Event, ...]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from mer_edge.clips import load_clips, prepare_clips
 from mer_edge.errors import MerEdgeError
+from mer_edge.media import ahead
 from mer_edge.media.ahead import beside, read_ahead
 from mer_edge.media.decode import decode_threads, set_decode_threads
 from mer_edge.media.stopping import check_stopped
@@ -207,3 +208,19 @@ def test_ctrl_c_ends_the_process_at_once(tmp_path):
     out, err = process.communicate(timeout=20)
     assert time.monotonic() - start < 3
     assert (process.returncode, out.strip(), err) == (130, "interrupted", "")
+
+
+def test_ctrl_c_before_the_thread_begins_leaves_nothing_to_wait_for(monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    running = set(ahead._running)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(
+            KeyboardInterrupt
+        ) as held:  # which holds the worker, as a traceback does
+            ahead._Worker(iter([1]), 1)
+    (worker,) = set(ahead._running) - running
+    worker.stop()
+    assert held.value is not None
