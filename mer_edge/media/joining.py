@@ -75,14 +75,14 @@ def join(streams: Sequence[MendedStream], may_restart: bool) -> list[float]:
 
 
 def _beginnings(stream: MendedStream, may_restart: bool) -> Iterator[_Beginning]:
-    index, room_s, end_s = 0, 0.0, 0.0
+    index, room_s, before = 0, 0.0, None
     for piece in stream.pieces:
         if piece.damaged:
             room_s += piece.length_s
             continue
-        if not index or is_new_count(piece.start_s - end_s - room_s, may_restart):
+        if before is None or is_new_count(before.gap_to(piece, room_s), may_restart):
             yield _Beginning(stream, index, room_s)
-        index, room_s, end_s = index + 1, 0.0, piece.start_s + piece.length_s
+        index, room_s, before = index + 1, 0.0, piece
 
 
 def _partners(

@@ -100,16 +100,16 @@ def _mark_islands(stream: MendedStream) -> None:
 
 def _after_island(pieces: list[Piece], index: int) -> int:
     """The first piece that goes on where piece ``index`` ended; the next one if none does."""
-    expected_s = pieces[index].start_s + pieces[index].length_s
-    goes_back, before_s = False, expected_s
+    goes_back, least_s, room_s = False, 0.0, 0.0
     for number in range(index + 1, len(pieces)):
         piece = pieces[number]
-        goes_back |= piece.start_s < before_s - BREAK_S
-        if goes_back and -BREAK_S <= piece.start_s - expected_s <= MAX_JUMP_S:
+        goes_back |= pieces[number - 1].gap_to(piece) < -BREAK_S
+        goes_on = pieces[index].gap_to(piece, least_s) >= -BREAK_S
+        if goes_back and goes_on and pieces[index].gap_to(piece, room_s) <= MAX_JUMP_S:
             return number
-        before_s = piece.start_s + piece.length_s
-        expected_s += piece.length_s
-        if expected_s > pieces[index].start_s + pieces[index].length_s + MAX_ISLAND_S:
+        least_s += (piece.run.last - piece.run.start) * piece.unit_s
+        room_s += piece.length_s
+        if room_s > MAX_ISLAND_S:
             break
     return index + 1
 
@@ -121,7 +121,7 @@ def _mark_first_island(
     kept = stream.kept
     if len(kept) < 2 or kept[0].length_s > MAX_FIRST_ISLAND_S:
         return
-    if not is_new_count(kept[1].start_s - kept[0].start_s - kept[0].length_s, may_restart):
+    if not is_new_count(kept[0].gap_to(kept[1]), may_restart):
         return
     for other in streams:
         if other is not stream and other.kept:

@@ -75,6 +75,16 @@ class Piece:
     def length_s(self) -> float:
         return self.run.length * self.unit_s
 
+    def gap_to(self, following: Piece, room_s: float = 0.0) -> float:
+        """What lies between, apart from ``room_s``; negative where the times go back.
+
+        They do not where the next piece begins before the length of this one's last packet is over.
+        """
+        begins_s = following.start_s - room_s
+        return begins_s - min(
+            max(begins_s, self.run.last * self.unit_s), self.start_s + self.length_s
+        )
+
     @property
     def mended_end_s(self) -> float:
         return self.run.end * self.unit_s + self.shift_s

@@ -35,6 +35,8 @@ class Run:
     """The decoding time of its first packet (of sound: when it is heard)."""
     end: float
     """Where the next packet belongs: the last one's time and length."""
+    last: float
+    """The time of the last packet. Its length may be damaged, too, or a recorder's guess."""
     shown_from: float | None = None
     shown_to: float = 0.0
     """The least time of presentation, and the greatest end of a packet."""
@@ -112,7 +114,7 @@ class StampLog:
         ordered = dts if self.reorders or pts is None else pts
         run = self._run_of(ordered, dts if pts is None else pts, arrived)
         if ordered is not None:
-            run.end = ordered + duration
+            run.last, run.end = ordered, ordered + duration
         start = dts if pts is None else pts
         start = run.shown_to if start is None else start
         if self._doubted:
@@ -168,18 +170,20 @@ class StampLog:
 
     def _run_of(self, ordered: float | None, stamp: float | None, arrived: int) -> Run:
         run = self.runs[-1] if self.runs else None
-        if run is not None and (ordered is None or abs(ordered - run.end) <= self._break):
+        if run is not None and (
+            ordered is None or run.last - self._break <= ordered <= run.end + self._break
+        ):
             return run
         if run is not None and len(self.runs) >= MAX_RUNS:
             self.crowded = True
             return run
         start = ordered if ordered is not None else stamp or 0.0
-        if run is not None and start < run.end:
+        if run is not None and start < run.last:
             self._finish_count()
         beside = tuple(
             (log.runs[-1], log.runs[-1].end * log.time_base_s) for log in self.others if log.runs
         )
-        self.runs.append(Run(self.numbered - 1, arrived, start, start, beside=beside))
+        self.runs.append(Run(self.numbered - 1, arrived, start, start, start, beside=beside))
         return self.runs[-1]
 
     def _settle(self, number: int) -> None:
