@@ -22,6 +22,7 @@ from export.rewrites import apply_cpu_rewrites, apply_rewrites
 from export.rewrites.vocabulary import read_texts, with_pruned_vocabulary
 from export.runners import OnnxRunner
 from export.steps import Progress, Steps
+from export.weights_file import move_weights_out
 from export.wrappers import plan_graphs
 from mer_edge import __version__
 from mer_edge.bundle import (
@@ -121,6 +122,8 @@ def _write_bundle(
     if options.precision != "fp32":
         work = Conversion(run, tokenizer, traced, files, options, clips)
         graphs, choice = write_converted(work, directory, steps)
+    if options.recipe == "cpu":
+        graphs = _map_weights(graphs, directory, others)
     found = run_gate(
         run.model,
         plans,
@@ -141,6 +144,18 @@ def _write_bundle(
     manifest = make_manifest(run, graphs, others, found.to_manifest(), options, record, choice)
     write_manifest(directory, manifest)
     return manifest
+
+
+def _map_weights(
+    graphs: dict[str, GraphSpec], directory: Path, others: list[Path]
+) -> dict[str, GraphSpec]:
+    """The graphs with their weights in files of their own, which are added to ``others``."""
+    moved = {}
+    for name, spec in graphs.items():
+        moved[name], weights = move_weights_out(directory / spec.file, spec)
+        if weights is not None:
+            others.append(weights)
+    return moved
 
 
 def tokenizer_of(run: Checkpoint) -> TextTokenizer | None:

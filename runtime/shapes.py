@@ -31,8 +31,6 @@ def load_graphs(bundle: Bundle, backend: Backend) -> dict[str, LoadedGraph]:
     """
     specs = bundle.manifest.graphs
     names = [name for name in GRAPHS if name in specs]
-    # The largest first, so that the last one to end is not the one that takes longest.
-    by_size = sorted(names, key=lambda name: -bundle.graph_path(name).stat().st_size)
 
     def load(name: str) -> LoadedGraph:
         return backend.load(bundle.graph_path(name), specs[name])
@@ -41,7 +39,7 @@ def load_graphs(bundle: Bundle, backend: Backend) -> dict[str, LoadedGraph]:
         loaded = {name: load(name) for name in names}
     else:
         with ThreadPoolExecutor(backend.loaders) as pool:
-            loaded = dict(zip(by_size, pool.map(load, by_size), strict=True))
+            loaded = dict(zip(names, pool.map(load, names), strict=True))
     ranges = bundle.manifest.shape_ranges
     return {name: RangedGraph(name, loaded[name], specs[name], ranges) for name in names}
 
