@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
@@ -119,9 +119,12 @@ class Store:
                 self._lines.unlink()
 
     def close(self) -> None:
-        """What was added stays."""
+        """What was added stays; where that is nothing, nothing is left."""
         if self._results is not None:
             self._results.close()
+        if not self._journal.entries and self.kept is None:
+            with suppress(OSError):  # Windows removes no open file
+                journal_path(self.out).unlink()
         self._journal.close()
 
     def __enter__(self) -> Store:
