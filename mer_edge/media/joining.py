@@ -75,14 +75,21 @@ def join(streams: Sequence[MendedStream], may_restart: bool) -> list[float]:
 
 
 def _beginnings(stream: MendedStream, may_restart: bool) -> Iterator[_Beginning]:
-    index, room_s, before = 0, 0.0, None
+    index, room_s = 0, 0.0
+    before: Piece | None = None
     for piece in stream.pieces:
         if piece.damaged:
             room_s += piece.length_s
             continue
-        if before is None or is_new_count(before.gap_to(piece, room_s), may_restart):
+        if before is None or is_new_count(_gap_s(before, piece, room_s), may_restart):
             yield _Beginning(stream, index, room_s)
         index, room_s, before = index + 1, 0.0, piece
+
+
+def _gap_s(before: Piece, piece: Piece, room_s: float) -> float:
+    """What damaged pieces, whose lengths may be damaged, too, leave of the step between two."""
+    gap_s = before.gap_to(piece, room_s)
+    return gap_s if gap_s >= 0 else min(0.0, before.gap_to(piece))
 
 
 def _partners(
