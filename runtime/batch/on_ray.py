@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from mer_edge.bundle import MANIFEST, Bundle, sha256_of
+from mer_edge.cli.signals import signals_kept
 from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.result import Result
@@ -58,7 +59,8 @@ def connect(address: str | None = None) -> None:
     try:
         if address is not None:
             _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        with signals_kept():  # Ray's own answer to SIGTERM is to crash
+            ray.init(address=address, log_to_driver=False, logging_level="error")
     except (OSError, ValueError, RuntimeError) as error:
         raise MerEdgeError(
             f"--ray {address or ''}: no cluster there ({str(error).splitlines()[0]}); expected the "

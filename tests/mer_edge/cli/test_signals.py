@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mer_edge.cli import main as main_module
-from mer_edge.cli.signals import check_ending, ending_in_order
+from mer_edge.cli.signals import check_ending, ending_in_order, signals_kept
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,6 +39,13 @@ def test_what_others_have_set_stays() -> None:
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_what_others_set_for_themselves_does_not_stay() -> None:
+    with ending_in_order() as ending:
+        with signals_kept():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGTERM) == ending.handle
 
 
 def test_one_inside_the_other_is_the_same() -> None:
