@@ -93,6 +93,9 @@ class StampLog:
         self.strict = strict
         self._default_duration = default_duration
         self._break = BREAK_S / time_base_s if time_base_s else float("inf")
+        # MPEG-TS and -PS store no lengths: one that differs so much is read from damaged frames.
+        is_guessed = strict and reorders and default_duration
+        self._longest = MAX_REORDERED * default_duration if is_guessed else float("inf")
         self._early = self._break
         self._late = MAX_REORDERED * default_duration + self._break
         self.others: Sequence[StampLog] = ()
@@ -109,6 +112,8 @@ class StampLog:
         """Write down a packet, the ``arrived``-th of the file."""
         pts, dts, number = packet.pts, packet.dts, self.numbered
         duration = packet.duration or self._default_duration
+        if duration > self._longest:
+            duration = self._default_duration
         self.numbered += 1
         self.packets += 1
         ordered = dts if self.reorders or pts is None else pts

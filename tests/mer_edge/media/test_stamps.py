@@ -264,3 +264,18 @@ def test_an_island_is_put_back(packets, at, length, by_s):
     assert mended_dts_s(mending, stamps) == pytest.approx(right_s, abs=2 * UNIT_S)
     assert mending.streams[0].damaged_packets == length
     assert mending.new_counts_s == ()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_scattered_damage_leaves_the_length(right, damaged, seed):
+    """300 bytes anywhere in the middle: stamps, lengths, and streams that FFmpeg then invents."""
+    random = np.random.default_rng(seed)
+    data = bytearray(damaged.read_bytes())
+    for place in random.integers(len(data) // 5, len(data) * 4 // 5, 300):
+        data[place] = random.integers(256)
+    damaged.write_bytes(data)
+    with open_media(damaged) as media:
+        assert media.duration_s == pytest.approx(6.04, abs=1.0)
+        for second in range(5):
+            media.frames.picture_at(second + 0.5)
+            media.sound.read(second, second + 1)
