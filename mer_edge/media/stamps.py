@@ -100,6 +100,7 @@ class StampLog:
         self._late = MAX_REORDERED * default_duration + self._break
         self.others: Sequence[StampLog] = ()
         """The logs of what is seen and heard with this stream."""
+        self._run: Run | None = None
         self._doubted: list[_Doubted] = []
         self._refuted: list[_Doubted] = []
         self._dependent: list[tuple[_Doubted, Run]] = []
@@ -117,10 +118,14 @@ class StampLog:
         self.numbered += 1
         self.packets += 1
         ordered = dts if self.reorders or pts is None else pts
-        run = self._run_of(ordered, dts if pts is None else pts, arrived)
+        start = dts if pts is None else pts
+        run = self._run
+        if run is None or not (
+            ordered is None or run.last - self._break <= ordered <= run.end + self._break
+        ):
+            run = self._run = self._new_run(ordered, start, arrived)
         if ordered is not None:
             run.last, run.end = ordered, ordered + duration
-        start = dts if pts is None else pts
         start = run.shown_to if start is None else start
         if self._doubted:
             self._settle(number)
@@ -173,12 +178,8 @@ class StampLog:
             self._judge(doubted, self.runs[-1].end + self._late)
         self._doubted = []
 
-    def _run_of(self, ordered: float | None, stamp: float | None, arrived: int) -> Run:
+    def _new_run(self, ordered: float | None, stamp: float | None, arrived: int) -> Run:
         run = self.runs[-1] if self.runs else None
-        if run is not None and (
-            ordered is None or run.last - self._break <= ordered <= run.end + self._break
-        ):
-            return run
         if run is not None and len(self.runs) >= MAX_RUNS:
             self.crowded = True
             return run
