@@ -11,7 +11,7 @@ constant matrix. That is how the graph says it, in plain ONNX, for a CPU whose e
 convolution of its own. The filters stay 3 x 3 in the file: G g G^T depends on constants alone, so
 that an engine computes it once, when it loads the graph.
 
-The interpolation points are 0, +-3/4, +-3/2 and infinity. They are exact in binary, and the error
+Tiles of 4 x 4 interpolate at 0, +-3/4, +-3/2 and infinity. These are exact in binary, and the error
 is a fifth of that of the usual 0, +-1, +-2: 2.2e-6 against 1.2e-5 of the largest output (256
 channels, fp32; on the choice of points see Barabasz and others 2020, "Error Analysis and Improving
 the Accuracy of Winograd Convolution for Deep Neural Networks").
@@ -27,12 +27,21 @@ from numpy.typing import NDArray
 
 from export.rewrites.tiles import Layout, Rows, RowsGraph, map_sizes
 
-OUTPUTS, TAPS = 4, 3
-TILE = OUTPUTS + TAPS - 1
-POINTS = tuple(Fraction(n, 4) for n in (0, 3, -3, 6, -6))
-"""All but infinity."""
-MIN_CHANNELS = 64
-"""Of what comes in and of what goes out. Below it the transforms cost what the products save."""
+TAPS = 3
+POINTS = {
+    2: (Fraction(0), Fraction(1), Fraction(-1)),
+    4: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2)),
+}
+"""All but infinity, by the side of a tile of outputs."""
+MIN_CHANNELS = 128
+"""Of what comes in and of what goes out. With 64 the transforms move as many bytes as the products
+save operations, and who wins depends on who else uses the memory."""
+SMALL_PX = 7
+"""Of so small a map tiles of 4 x 4 would mostly lie beyond the edge; and four times as many weights
+as before would be read for few products each."""
+MANY_TILES = 24
+"""From so many tiles a segment on they are the left side of the products. Of fewer the filters are,
+which then need not be copied into the order in which a product reads its right side."""
 
 Matrix = NDArray[np.float64]
 
@@ -82,61 +91,73 @@ def _replace(graph: RowsGraph, node: ir.Node) -> None:
     assert data is not None
     assert weight is not None
     assert weight.const_value is not None
-    _, _, height, width = map_sizes(data)
-    outputs, inputs = weight.const_value.shape.numpy()[:2]
+    _, inputs, height, width = map_sizes(data)
     rows = graph.rows_of(node, data)
-    put_in, filters, put_out = transforms()
-    layout = Layout.of_tiles(height, width, OUTPUTS)
+    side = 2 if max(height, width) <= SMALL_PX else 4
+    tile = side + TAPS - 1
+    put_in, filters, put_out = transforms(side)
 
-    # (36, tiles, S, C) -> (36, C, tiles * S)
-    tiles = graph.op(
-        "Gather", rows.value, graph.constant(rows.layout.windows(OUTPUTS, TILE)), axis=0
-    )
-    tiles = graph.reshape(tiles, [TILE**2, -1])
+    # (tile^2, tiles, S, C) -> (tile^2, tiles * S, C)
+    tiles = graph.op("Gather", rows.value, graph.constant(rows.layout.windows(side, tile)), axis=0)
+    tiles = graph.reshape(tiles, [tile**2, -1])
     tiles = graph.op("MatMul", graph.constant(np.kron(put_in, put_in)), tiles)
-    tiles = graph.reshape(tiles, [TILE**2, -1, inputs])
-    tiles = graph.op("Transpose", tiles, perm=[0, 2, 1])
+    tiles = graph.reshape(tiles, [tile**2, -1, inputs])
 
-    # (9, C' * C) -> (36, C', C)
-    taps = weight.const_value.numpy().transpose(2, 3, 0, 1).reshape(TAPS**2, -1)
-    kernel = graph.constant(taps)
+    # (9, C, C') -> (tile^2, C, C'), or the last two the other way round
+    tiles_left = -(-height // side) * -(-width // side) >= MANY_TILES
+    taps = weight.const_value.numpy().transpose((2, 3, 1, 0) if tiles_left else (2, 3, 0, 1))
+    kernel = graph.constant(taps.reshape(TAPS**2, -1))
     kernel = graph.op("MatMul", graph.constant(np.kron(filters, filters)), kernel)
-    kernel = graph.reshape(kernel, [TILE**2, outputs, inputs])
+    kernel = graph.reshape(kernel, [tile**2, *taps.shape[2:]])
 
-    # (36, C', tiles * S) -> (17, tiles * S, C'); the last of the 17 is the row of zeros
-    sums = graph.reshape(graph.op("MatMul", kernel, tiles), [TILE**2, -1])
-    back = np.concatenate([np.kron(put_out, put_out), np.zeros((1, TILE**2))])
-    sums = graph.op("MatMul", graph.constant(back), sums)
-    sums = graph.reshape(sums, [OUTPUTS**2 + 1, outputs, -1])
-    sums = graph.op("Transpose", sums, perm=[0, 2, 1])
+    # -> (side^2 + 1, tiles * S, C'); the last of the side^2 + 1 is zeros
+    back = np.concatenate([np.kron(put_out, put_out), np.zeros((1, tile**2))])
+    sums = _products(graph, tiles, kernel, tiles_left)
+    sums = graph.op("MatMul", graph.constant(back), graph.reshape(sums, [tile**2, -1]))
+    outputs = weight.const_value.shape.numpy()[0]
+    if tiles_left:
+        sums = graph.reshape(sums, [side**2 + 1, -1, outputs])
+    else:
+        sums = graph.reshape(sums, [side**2 + 1, outputs, -1])
+        sums = graph.op("Transpose", sums, perm=[0, 2, 1])
     if len(node.inputs) > 2 and node.inputs[2] is not None:
-        sums = graph.op("Add", sums, graph.constant(_bias(node.inputs[2])))
+        sums = graph.op("Add", sums, graph.constant(_bias(node.inputs[2], side)))
+    layout = Layout.of_tiles(height, width, side)
     sums = graph.reshape(sums, [layout.count, -1, outputs])
     graph.give(node, Rows(sums, layout))
 
 
-def _bias(value: ir.Value) -> Matrix:
-    """(17, 1, C'): the bias for every output of a tile, nothing for the row of zeros."""
+def _products(graph: RowsGraph, tiles: ir.Value, kernel: ir.Value, tiles_left: bool) -> ir.Value:
+    """(tile^2, tiles * S, C'), or the last two the other way round."""
+    if tiles_left:
+        return graph.op("MatMul", tiles, kernel)
+    return graph.op("MatMul", kernel, graph.op("Transpose", tiles, perm=[0, 2, 1]))
+
+
+def _bias(value: ir.Value, side: int) -> Matrix:
+    """(side^2 + 1, 1, C'): the bias for every output of a tile, nothing for the row of zeros."""
     assert value.const_value is not None
     bias = np.asarray(value.const_value.numpy(), np.float64)
-    whole = np.tile(bias, (OUTPUTS**2 + 1, 1, 1))
+    whole = np.tile(bias, (side**2 + 1, 1, 1))
     whole[-1] = 0
     return whole
 
 
-def transforms() -> tuple[Matrix, Matrix, Matrix]:
-    """B^T (6, 6), G (6, 3) and A^T (4, 6), by transposing Toom and Cook's multiplication.
+def transforms(side: int) -> tuple[Matrix, Matrix, Matrix]:
+    """B^T (tile, tile), G (tile, 3) and A^T (side, tile), tile = side + 2: what Toom and Cook's
+    multiplication of polynomials becomes transposed.
 
-    A polynomial of the filter times one of four values is known from its values at six points.
+    A filter's polynomial times one of ``side`` values is known from its values at ``tile`` points.
     """
-    values = _powers(OUTPUTS).astype(np.float64)
-    taps = _powers(TAPS).astype(np.float64)
-    return _inverse(_powers(TILE)).T.astype(np.float64), taps, values.T
+    points = POINTS[side]
+    outputs, taps, inputs = (_powers(points, n) for n in (side, TAPS, side + TAPS - 1))
+    into = _inverse(inputs).T.astype(np.float64)
+    return into, taps.astype(np.float64), outputs.astype(np.float64).T
 
 
-def _powers(count: int) -> NDArray[np.object_]:
-    """(6, count): each point's powers; of infinity the highest coefficient."""
-    rows = [[point**power for power in range(count)] for point in POINTS]
+def _powers(points: tuple[Fraction, ...], count: int) -> NDArray[np.object_]:
+    """(points and infinity, count): each point's powers; of infinity the highest coefficient."""
+    rows = [[point**power for power in range(count)] for point in points]
     return np.array([*rows, [Fraction(0)] * (count - 1) + [Fraction(1)]], dtype=object)
 
 

@@ -17,8 +17,8 @@ from tests.make_tiny_bundle import SENTENCES
 from tests.variants import CELLS
 from train.datasets.tokenizer import build_tokenizer
 
-WIDE = replace(CELLS["visual"], visual=VisualSizes((4, 8, 12, 64), (1, 1, 1, 2)))
-"""Three convolutions of the last stage are from 64 channels to 64."""
+WIDE = replace(CELLS["visual"], visual=VisualSizes((4, 8, 12, 128), (1, 1, 1, 2)))
+"""Three convolutions of the last stage are from 128 channels to 128."""
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from onnx import numpy_helper, parser
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.rewrites.tiles import Layout
-from export.rewrites.winograd import MIN_CHANNELS, OUTPUTS, TILE, convolve_by_winograd, transforms
+from export.rewrites.winograd import MIN_CHANNELS, convolve_by_winograd, transforms
 from tests.export.rewrites.traced_parts import operators, run
 
 CHANNELS = MIN_CHANNELS
@@ -57,7 +57,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
-@pytest.mark.parametrize("size", [(8, 12), (7, 7), (5, 1)], ids=str)
+@pytest.mark.parametrize("size", [(8, 12), (21, 18), (9, 10), (7, 7), (5, 1)], ids=str)
 def test_gives_what_the_convolutions_give(body, size):
     before = network(body, *size)
     after, count = rewritten(before)
@@ -136,20 +136,23 @@ def test_the_file_does_not_grow_by_the_filters():
     assert after.ByteSize() - before.ByteSize() < 60_000
 
 
-def test_the_transforms_are_exact_for_whole_numbers():
+@pytest.mark.parametrize("side", [2, 4])
+def test_the_transforms_are_exact_for_whole_numbers(side):
     """Of Lavin and Gray's equation 8 in one dimension: A^T [(G g) * (B^T d)]."""
     rng = np.random.default_rng(0)
-    put_in, filters, put_out = transforms()
-    d, g = rng.integers(-9, 9, TILE), rng.integers(-9, 9, 3)
+    put_in, filters, put_out = transforms(side)
+    assert (put_in.shape, filters.shape) == ((side + 2, side + 2), (side + 2, 3))
+    d, g = rng.integers(-9, 9, side + 2), rng.integers(-9, 9, 3)
     found = put_out @ ((filters @ g) * (put_in @ d))
-    expected = [d[i : i + 3] @ g for i in range(OUTPUTS)]
+    expected = [d[i : i + 3] @ g for i in range(side)]
     np.testing.assert_allclose(found, expected, atol=1e-11)
 
 
-def test_the_error_is_a_few_units_in_the_last_place():
-    before = network(BODIES["one"], 16, 16)
+@pytest.mark.parametrize("size", [24, 16, 7])
+def test_the_error_is_a_few_units_in_the_last_place(size):
+    before = network(BODIES["one"], size, size)
     after, _ = rewritten(before)
-    x = np.random.default_rng(1).normal(size=(4, CHANNELS, 16, 16)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(2, CHANNELS, size, size)).astype(np.float32)
     weight, bias = (numpy_helper.to_array(t) for t in before.graph.initializer[:2])
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
@@ -173,9 +176,9 @@ def test_layouts_know_each_place_once(height, width, side):
 @given(st.integers(1, 12), st.integers(1, 12))
 def test_windows_hold_the_places_around_each_tile_and_zeros_beyond(height, width):
     layout = Layout.in_order(height, width)
-    windows = layout.windows(OUTPUTS, TILE).reshape(TILE, TILE, -(-height // 4), -(-width // 4))
+    windows = layout.windows(4, 6).reshape(6, 6, -(-height // 4), -(-width // 4))
     for (i, j, down, across), row in np.ndenumerate(windows):
-        y, x = down * OUTPUTS + i - 1, across * OUTPUTS + j - 1
+        y, x = down * 4 + i - 1, across * 4 + j - 1
         inside = 0 <= y < height and 0 <= x < width
         assert row == (layout.places[y, x] if inside else layout.zero)
 
