@@ -20,6 +20,7 @@ from export.chain import absent_text_of, encoder_sizes, run_chain
 from export.clip_batch import batch_of
 from export.graphs import GraphPlan
 from export.runners import GraphRunner, Memo, OnnxRunner, Recorder, Tensors, TorchRunner
+from mer_edge.bundle import FUSED
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.mer import MerModel, ModelBatch
@@ -27,8 +28,6 @@ from mer_edge.parity.comparison import compare
 from mer_edge.parity.limits import loosest
 from mer_edge.parity.report import Measured
 from mer_edge.text.tokenizer import TextTokenizer
-
-FUSED = ("logits", "decisions", "weights")
 
 
 @dataclass(frozen=True)

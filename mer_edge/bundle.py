@@ -30,6 +30,8 @@ STEMS = {"visual": "visual_stem"}
 """Per encoder, the graph of what comes before the text has a say, where it has one of its own."""
 MAPS = {"visual": "visual_map"}
 """Per encoder with a stem, the tensor between the two."""
+FUSED = ("logits", "decisions", "weights")
+"""What the fusion graph gives."""
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 CONSTANTS = "constants.safetensors"

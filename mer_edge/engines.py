@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from mer_edge.errors import MerEdgeError
 
 ONNXRUNTIME_PACKAGES = (
@@ -44,3 +46,17 @@ def refuse_conflict() -> None:
     problem = conflict(installed_onnxruntimes())
     if problem:
         raise MerEdgeError(problem)
+
+
+def import_onnxruntime() -> ModuleType:
+    """ONNX Runtime, told to collect nothing of what is run (where its build collects at all).
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    import onnxruntime
+
+    if hasattr(onnxruntime, "disable_telemetry_events"):
+        onnxruntime.disable_telemetry_events()
+    module: ModuleType = onnxruntime
+    return module

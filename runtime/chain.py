@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.bundle import MAPS, STEMS, Bundle, ShapeRange
+from mer_edge.bundle import FUSED, MAPS, STEMS, Bundle, ShapeRange
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.segments import SEGMENT_S
@@ -29,8 +29,6 @@ from runtime.texts import EncodedText, TextSide
 Floats = NDArray[np.float32]
 SIGNALS = {"audio": "waveform", "visual": "faces"}
 """The encoders in the order they run, and what they take of a clip."""
-FUSED = ("logits", "decisions", "weights")
-"""The outputs of the fusion graph."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.bundle import GraphSpec
-from mer_edge.engines import refuse_conflict
+from mer_edge.engines import import_onnxruntime, refuse_conflict
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from runtime.arrays import HOST, Array, HostArrays
 from runtime.cores import usable_cores
@@ -41,7 +41,7 @@ class OrtBackend:
     def __init__(self, device: str, threads: int | None) -> None:
         refuse_conflict()
         try:
-            import onnxruntime
+            onnxruntime = import_onnxruntime()
         except ImportError as error:
             extra = "gpu" if device == "cuda" else "cpu"
             package = "onnxruntime-gpu" if device == "cuda" else "onnxruntime"

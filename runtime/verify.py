@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.bundle import GOLDEN, GRAPHS, MAPS, STEMS, Bundle, load_golden_cases
+from mer_edge.bundle import FUSED, GOLDEN, GRAPHS, MAPS, STEMS, Bundle, load_golden_cases
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.golden import GoldenCase, maps_from
@@ -25,7 +25,7 @@ from mer_edge.parity.report import Measured, ParityReport, describe
 from mer_edge.segments import FACE_SIZE_PX, SEGMENT_SAMPLES
 from runtime.arrays import ArrayOps
 from runtime.backend import Backend, LoadedGraph
-from runtime.chain import FUSED, Chain
+from runtime.chain import Chain
 from runtime.shapes import load_graphs
 from runtime.texts import EncodedText, Texts, TokenBatch
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_edge.engines import import_onnxruntime
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.faces.boxes import Floats, patches, squares, suppress
 from mer_edge.faces.face import Face, rgb_frame
@@ -247,7 +248,7 @@ def _face(box: Floats, score: float, points: Floats) -> Face:
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError:
         raise MissingExtraError("face detection", "onnxruntime", "cpu") from None
     options = onnxruntime.SessionOptions()

@@ -137,6 +137,16 @@ def test_a_missing_package_is_told_with_its_extra(
         OrtBackend(device, None)
 
 
+def test_the_engine_is_told_to_collect_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(
+        onnxruntime, "disable_telemetry_events", lambda: told.append(True), raising=False
+    )
+    assert engines.import_onnxruntime() is onnxruntime
+    OrtBackend("cpu", None)
+    assert told == [True, True]
+
+
 def test_a_restricted_process_gets_its_own_number_of_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
