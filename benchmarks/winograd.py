@@ -71,6 +71,11 @@ def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
                     made = compare(before, after, threads, args, watch)
                     rows += [{"preset": preset, "graph": graph, **row} for row in made]
                 progress.advance(task)
+    if not rows:
+        raise SystemExit(
+            f"error: {', '.join(args.presets)}: no convolution of theirs is rewritten; expected a "
+            "preset with wide layers, such as paper"
+        )
     latencies = [row["times"]["after"] for row in rows]
     tail = max(one["ms"] / one["least_ms"] for one in latencies)
     return {
