@@ -176,11 +176,11 @@ def as_markdown(outcome: dict[str, Any]) -> str:
             ],
         ),
         "## The graphs\n\nAn addition and a multiplication are two operations. Bytes are those "
-        "that must be moved at least: each weight once as the file has it (of a table the rows that "
-        "are looked up; of Winograd's convolutions the 3 x 3 filters, which an engine keeps as 16 or "
-        "36 numbers), inputs and outputs. The bound is the longer of the time that the operations take at the "
-        "ceiling of their kind and the time that the bytes take; the share is the bound through "
-        "the best run.",
+        "that must be moved at least: each weight once as the file has it (of a table the rows "
+        "that are looked up; of Winograd's convolutions the 3 x 3 filters, which an engine keeps "
+        "as 16 or 36 numbers), inputs and outputs. The bound is the longer of the time that the "
+        "operations take at the ceiling of their kind and the time that the bytes take; the share "
+        "is the bound through the best run.",
         table(
             ("graph", "precision", "G operations", "of them eight bit", "MB", "operations/byte",
              "bound by", "bound, ms", "best run, ms", "share of the bound"),
