@@ -26,7 +26,7 @@ from rich.progress import Progress
 from benchmarks.chain_page import table
 from benchmarks.rewrites.exact import trace
 from benchmarks.rewrites.timing import in_turn, open_session, random_feed
-from export.rewrites import apply_cpu_rewrites, apply_rewrites
+from export.rewrites import apply_cpu_fp32_rewrites, apply_rewrites
 from mer_edge.checkout import commit
 from mer_edge.files import new_file
 from runtime.bench.machine import read_machine
@@ -65,7 +65,7 @@ def measure(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     for preset in args.presets:
         for graph, traced in trace(preset, "spatial", GRAPHS).items():
             before, _ = apply_rewrites(graph, traced)
-            after, applied = apply_cpu_rewrites(graph, before)
+            after, applied = apply_cpu_fp32_rewrites(graph, before)
             for threads in args.threads:
                 if applied:
                     made = compare(before, after, threads, args, watch)

@@ -19,7 +19,7 @@ from export.manifest import shape_ranges
 from export.options import ExportOptions
 from export.precision.calibration import CalibrationSet, collect
 from export.precision.convert import convert
-from export.rewrites import apply_cpu_rewrites
+from export.rewrites import apply_cpu_fp32_rewrites
 from export.runners import OnnxRunner
 from export.steps import Steps
 from mer_edge.bundle import GraphSpec, PrecisionChoice
@@ -86,7 +86,7 @@ def _convert(
 
 def _for_the_cpu(work: Conversion, name: str, file: Path) -> GraphSpec:
     """The fp32 graph as a bundle for the CPU has it."""
-    proto, rewrites = apply_cpu_rewrites(name, onnx.load(work.files[name]))
+    proto, rewrites = apply_cpu_fp32_rewrites(name, onnx.load(work.files[name]))
     return save_graph(proto, file, rewrites=[*work.traced[name].rewrites, *rewrites])
 
 

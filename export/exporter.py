@@ -18,7 +18,11 @@ from export.golden import check_golden, make_golden
 from export.graphs import GraphPlan, save_graph, trace_graph
 from export.manifest import make_manifest
 from export.options import ExportOptions
-from export.rewrites import apply_cpu_rewrites, apply_rewrites
+from export.rewrites import (
+    apply_cpu_fp32_rewrites,
+    apply_cpu_int8_rewrites,
+    apply_rewrites,
+)
 from export.rewrites.vocabulary import read_texts, with_pruned_vocabulary
 from export.runners import OnnxRunner
 from export.steps import Progress, Steps
@@ -43,6 +47,12 @@ from mer_edge.text.tokenizer import TextTokenizer
 
 AS_TRAINED = ExportOptions()
 """fp32 for the CPU."""
+_FOR_THE_CPU = {
+    "fp32": apply_cpu_fp32_rewrites,
+    "int8": apply_cpu_int8_rewrites,
+    "auto": apply_cpu_int8_rewrites,
+}
+"""What is done to traced graphs for the CPU, by what they are to become."""
 ORIGINALS = "originals"
 """The folder of the fp32 graphs while others are made of them; no bundle keeps it."""
 
@@ -185,8 +195,8 @@ def _trace_graphs(
             "mer_edge.labels": json.dumps(config.labels),
         }
         proto, rewrites = apply_rewrites(name, trace_graph(plan, metadata))
-        if options.precision == "fp32" and options.recipe == "cpu":
-            proto, more = apply_cpu_rewrites(name, proto)
+        if options.recipe == "cpu" and options.precision in _FOR_THE_CPU:
+            proto, more = _FOR_THE_CPU[options.precision](name, proto)
             rewrites += more
         rewrites += ["vocabulary"] if options.vocabulary is not None and name == "text" else []
         graphs[name] = save_graph(proto, directory / f"{name}.onnx", rewrites=rewrites)

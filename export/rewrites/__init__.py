@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from export.rewrites.attention import fuse_attention
 from export.rewrites.channels_last import keep_channels_last
 from export.rewrites.first_token import narrow_to_first_token
 from export.rewrites.linear_pairs import fold_linear_pairs
@@ -21,7 +22,10 @@ _REWRITES: Table = {
 }
 """By the name that the manifest gives each: the graphs that gain by it, and what changes them in
 place and tells at how many places."""
-_CPU_REWRITES: Table = {
+_CPU_INT8_REWRITES: Table = {"attention": (("text",), fuse_attention)}
+"""Of graphs that are to have eight bits on the CPU. What other engines are to read, too, stays at
+an opset that all of them know."""
+_CPU_FP32_REWRITES: Table = {
     "winograd": (("audio", "visual_stem", "visual"), convolve_by_winograd),
 }
 """Of fp32 graphs that the CPU runs: eight bits and GPUs have faster convolutions of their own."""
@@ -39,9 +43,15 @@ def apply_rewrites(name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, 
     return _apply(_REWRITES, name, proto)
 
 
-def apply_cpu_rewrites(name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
+def apply_cpu_int8_rewrites(name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
+    """What only a graph gains by that is to have eight bits on the CPU; after ``apply_rewrites``,
+    before the precision is changed, and like it."""
+    return _apply(_CPU_INT8_REWRITES, name, proto)
+
+
+def apply_cpu_fp32_rewrites(name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     """What only an fp32 graph for the CPU gains by; after ``apply_rewrites``, and like it."""
-    return _apply(_CPU_REWRITES, name, proto)
+    return _apply(_CPU_FP32_REWRITES, name, proto)
 
 
 def _apply(table: Table, name: str, proto: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:

@@ -60,6 +60,7 @@ def test_int8_from_real_clips(exported, copied_graphs, drawn_clips, tmp_path, ca
     manifest = Bundle.load(out).manifest
     precisions = {name: spec.precision for name, spec in manifest.graphs.items()}
     assert precisions == {**dict.fromkeys(GRAPHS, "int8"), "fusion": "fp32"}
+    assert "attention" in manifest.graphs["text"].rewrites
     assert outcome["calibration"] == {
         "data": str(drawn_clips),
         "clips": 16,
@@ -69,7 +70,7 @@ def test_int8_from_real_clips(exported, copied_graphs, drawn_clips, tmp_path, ca
     }
     chain = [d for d in outcome["parity"]["decisions"] if d["part"] == "chain"]
     assert {d["clips"] for d in chain if d["source"] == "real"} == {8}
-    assert len(manifest.graphs["text"].kept_higher) == 2  # attention of one layer
+    assert manifest.graphs["text"].kept_higher == []
 
 
 def test_auto_says_what_it_chose_from(exported, copied_graphs, drawn_clips, tmp_path, capsys):
