@@ -13,6 +13,7 @@ from mer_edge.errors import MerEdgeError
 from runtime.batch import command as batch_command
 from runtime.clip_arguments import add_clip_arguments, clip_options
 from runtime.engine_arguments import add_engine_arguments, engine_options
+from runtime.output_paths import check_outputs
 from runtime.stream import command as stream_command
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def _check(args: argparse.Namespace) -> None:
             )
     if args.json and args.quiet:
         raise MerEdgeError("--json and --quiet were given together; expected one of them")
+    check_outputs({"--out": args.out, "--plot": args.plot}, [*args.files, args.text_file])
 
 
 def _next_command(args: argparse.Namespace, failed: int) -> str:

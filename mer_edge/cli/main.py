@@ -74,7 +74,8 @@ def _guarded(arguments: list[str], ending: Ending) -> int:
         # An import that Ctrl-C fell into fails as one of a package that is not there.
         return _interrupted() if ending.signal else _bad_input(error)
     except MerEdgeError as error:
-        return _bad_input(error)
+        # A signal breaks off what waits for a source, which is then one that cannot be read.
+        return _interrupted() if ending.signal else _bad_input(error)
     except BrokenPipeError:
         # The reader went away (`mer-edge infer ... | head`): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, one_line
@@ -11,6 +12,7 @@ from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
 from runtime.clip_arguments import clip_options
 from runtime.engine_arguments import engine_options
+from runtime.output_paths import check_outputs
 
 if TYPE_CHECKING:
     from runtime.stream.report import StreamReport
@@ -133,6 +135,7 @@ def _check(args: argparse.Namespace) -> None:
             raise MerEdgeError(
                 f"{option} was given with --stream; expected it for files; leave it out"
             )
+    check_outputs({"--out": args.out}, [Path(args.stream), args.text_file])
 
 
 def _check_format(given: str | None, source: Source) -> None:
