@@ -7,8 +7,8 @@ The ways, on arrays that are there already, with two threads in all:
 - *in turns*: each graph with two threads, one after the other, as the runtime does it.
 - *two lanes*: a graph has one thread. One lane runs the text graph and then the audio graph, the
   other the stem of the face encoder and then its tail.
-- *two lanes, shared*: as before, but the text graph may use both cores where one is free (two
-  threads that do not spin), and the tail's segments are shared out in thirds to whoever is free.
+- *two lanes, shared*: as before, but the text graph may use both cores where one is free (it has
+  two threads), and the tail's segments are shared out in thirds to whoever is free.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from rich.progress import Progress
 from benchmarks.chain_page import table
 from mer_edge.bundle import Bundle
 from mer_edge.checkout import commit
+from mer_edge.engines import sleep_when_idle
 from mer_edge.files import new_file
 from runtime.bench.machine import read_machine
 from runtime.bench.stability import Watch
@@ -85,9 +86,8 @@ def measure(bundle: Bundle, segments: int, rounds: int, watch: Watch) -> dict[st
     """Milliseconds of each way, a round after the other."""
     one = {name: open_graph(bundle, name, threads=1) for name in GRAPHS}
     two = {name: open_graph(bundle, name, threads=2) for name in GRAPHS}
-    yielding = open_graph(bundle, "text", threads=2, spinning=False)
     feeds = {name: random_feed(one[name], segments) for name in GRAPHS}
-    shared = one | {"text": yielding}
+    shared = one | {"text": two["text"]}
     with ThreadPoolExecutor(1) as other_lane:
         ways: dict[str, Callable[[], None]] = {
             TURNS: lambda: in_turns(two, feeds),
@@ -111,14 +111,11 @@ def measure(bundle: Bundle, segments: int, rounds: int, watch: Watch) -> dict[st
     }
 
 
-def open_graph(
-    bundle: Bundle, name: str, threads: int, *, spinning: bool = True
-) -> onnxruntime.InferenceSession:
+def open_graph(bundle: Bundle, name: str, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    sleep_when_idle(options)
     return onnxruntime.InferenceSession(
         str(bundle.graph_path(name)),
         options,

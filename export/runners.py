@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.graphs import GraphPlan
+from mer_edge.engines import sleep_when_idle
 from mer_edge.errors import MerEdgeError
 
 Tensors = dict[str, NDArray[np.generic]]
@@ -32,8 +33,7 @@ class OnnxRunner:
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         options = onnxruntime.SessionOptions()
-        # Threads that spin between runs take the cores from PyTorch, which runs in turn with us.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        sleep_when_idle(options)  # PyTorch runs in turn with us
         options.log_severity_level = 3
         self._sessions = {
             graph: onnxruntime.InferenceSession(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.bundle import GraphSpec
-from mer_edge.engines import import_onnxruntime, refuse_conflict
+from mer_edge.engines import import_onnxruntime, refuse_conflict, sleep_when_idle
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from runtime.arrays import HOST, Array, HostArrays
 from runtime.cores import usable_cores
@@ -111,9 +111,7 @@ class OrtBackend:
         threads = 1 if _is_small(spec) else self._threads or _default_threads()
         options.intra_op_num_threads = threads
         options.log_severity_level = LOG_ERRORS_ONLY
-        # The graphs run one after the other: threads of one session that go on spinning after its
-        # run steal the cores of the next.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        sleep_when_idle(options)
         return options
 
 

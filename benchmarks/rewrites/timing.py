@@ -12,6 +12,8 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from mer_edge.engines import sleep_when_idle
+
 Feed = dict[str, NDArray[Any]]
 
 
@@ -20,8 +22,7 @@ def open_session(source: str | bytes, threads: int) -> onnxruntime.InferenceSess
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads that spin between runs would take the cores from whoever runs in turn.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    sleep_when_idle(options)  # others run in turn
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.engines import import_onnxruntime
+from mer_edge.engines import import_onnxruntime, sleep_when_idle
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.faces.boxes import Floats, patches, squares, suppress
 from mer_edge.faces.face import Face, rgb_frame
@@ -254,8 +254,7 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads that spin between runs steal the cores of the networks that follow.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    sleep_when_idle(options)
     return onnxruntime.InferenceSession(
         os.fspath(path), options, providers=["CPUExecutionProvider"]
     )

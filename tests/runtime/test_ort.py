@@ -172,3 +172,12 @@ def test_the_fusion_graph_wakes_no_threads(bundle: Bundle, monkeypatch: pytest.M
     for name in ("audio", "fusion"):
         OrtBackend("cpu", 2).load(bundle.graph_path(name), bundle.manifest.graphs[name])
     assert asked == [2, 1]
+
+
+def test_a_session_gives_its_cores_away(bundle: Bundle) -> None:
+    """Within a run soon, after it at once: the next graph, and others, want them."""
+    backend = OrtBackend("cpu", 2)
+    session = backend.open_session(bundle.graph_path("text"), bundle.manifest.graphs["text"])
+    options = session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.spin_duration_us") == "200"
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
