@@ -15,12 +15,11 @@ ONNXRUNTIME_PACKAGES = (
     "onnxruntime-training",
 )
 """Distributions that all unpack into the folder ``onnxruntime``."""
-SPIN_US = 200
+SPIN_US = 100
 """How long a thread of a session looks for work before it sleeps, in microseconds. By itself ONNX
-Runtime lets it look for some ten milliseconds, and while another program wants the core that is
-taken from whoever works: with one busy program beside it an answer took 1.3 to 1.5 times as long.
-Much shorter, and threads sleep and are woken at every operator (docs/runtime.md has the figures).
-"""
+Runtime lets it look for some ten milliseconds, and where another program wants the core, that is
+taken from whoever works. Much shorter, and threads must be woken at every operator
+(docs/runtime.md has the figures)."""
 
 
 def installed_onnxruntimes() -> dict[str, str]:
@@ -69,7 +68,7 @@ def import_onnxruntime() -> ModuleType:
     return module
 
 
-def sleep_when_idle(options: Any) -> None:
+def sleep_when_idle(options: Any, spin_us: int | None = SPIN_US) -> None:
     """Let a session's threads give their core away: soon within a run, at once at its end.
 
     Sessions of one process run one after the other here, and beside decoding and other programs.
@@ -77,6 +76,8 @@ def sleep_when_idle(options: Any) -> None:
 
     Args:
         options: an ``onnxruntime.SessionOptions``.
+        spin_us: how long they look for work within a run; None leaves it to the engine.
     """
-    options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
+    if spin_us is not None:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
     options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -179,5 +179,5 @@ def test_a_session_gives_its_cores_away(bundle: Bundle) -> None:
     backend = OrtBackend("cpu", 2)
     session = backend.open_session(bundle.graph_path("text"), bundle.manifest.graphs["text"])
     options = session.get_session_options()
-    assert options.get_session_config_entry("session.intra_op.spin_duration_us") == "200"
+    assert options.get_session_config_entry("session.intra_op.spin_duration_us") == "100"
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
