@@ -13,7 +13,7 @@ from mer_edge.errors import MerEdgeError
 from runtime.batch import command as batch_command
 from runtime.clip_arguments import add_clip_arguments, clip_options
 from runtime.engine_arguments import add_engine_arguments, engine_options
-from runtime.output_paths import check_outputs
+from runtime.output_paths import check_outputs, model_files
 from runtime.stream import command as stream_command
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: nothing can be done for any file: the options, the bundle or the device.
     """
+    models = model_files(args.bundle, asr=args.asr)
+    check_outputs({"--out": args.out, "--plot": args.plot}, [*models, args.yunet])
     if args.stream is not None:
         return stream_command.run(args)
     if args.files and batch_command.is_job(args):

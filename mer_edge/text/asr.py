@@ -15,8 +15,8 @@ from mer_edge.text.utf8 import has_words
 BEAM_SIZE = 5
 """Whisper's own default: hypotheses kept while decoding; 1 is faster and a little worse."""
 
-_MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
-_VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
+MODEL_FILES = ("model.bin", "config.json", "tokenizer.json")
+VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
 
 
 def transcribe(model_dir: Path, waveform: NDArray[np.float32]) -> str:
@@ -62,7 +62,7 @@ def _check_directory(model_dir: Path) -> None:
     # tokenizer.json: both are refused here.
     expected = (
         "expected a local directory with a Whisper model for CTranslate2 "
-        f"({', '.join(_MODEL_FILES)}, vocabulary.json or .txt)"
+        f"({', '.join(MODEL_FILES)}, vocabulary.json or .txt)"
     )
     if not model_dir.is_dir():
         found = "a file" if model_dir.exists() else "no such directory"
@@ -70,8 +70,8 @@ def _check_directory(model_dir: Path) -> None:
             f"--asr {model_dir}: {found}; {expected}; nothing is downloaded by name: fetch a model "
             "first, for example with: hf download Systran/faster-whisper-tiny.en --local-dir DIR"
         )
-    missing = [name for name in _MODEL_FILES if not (model_dir / name).is_file()]
-    if not any((model_dir / name).is_file() for name in _VOCABULARIES):
+    missing = [name for name in MODEL_FILES if not (model_dir / name).is_file()]
+    if not any((model_dir / name).is_file() for name in VOCABULARIES):
         missing.append("vocabulary.json or vocabulary.txt")
     if missing:
         raise MerEdgeError(

@@ -12,6 +12,7 @@ from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
 from runtime.clip_arguments import clip_options
 from runtime.engine_arguments import engine_options
+from runtime.output_paths import check_outputs
 
 if TYPE_CHECKING:
     from mer_edge.bundle import Bundle
@@ -70,14 +71,14 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     from mer_edge.bundle import Bundle
     from runtime.batch.job import JobOptions, check_text
-    from runtime.batch.report import JobReport, check_outputs
+    from runtime.batch.report import JobReport
     from runtime.batch.sources import find_sources
 
-    check_outputs(args.json, args.quiet)
     clip, engine = clip_options(args), engine_options(args)
     check_text(clip)
     options = JobOptions(clip, engine.device, engine.threads, args.batch, args.workers)
     found = find_sources(args.files, clip)
+    _check_outputs(args, found.sources)
     _check_hwaccel(clip, found.sources)
     bundle = Bundle.load(args.bundle)
     report = JobReport(json=args.json, quiet=args.quiet, out=args.out)
@@ -153,8 +154,20 @@ def _check(args: argparse.Namespace) -> None:
         raise MerEdgeError(
             "--plot was given for a batch job; expected it for single files; leave it out"
         )
+    if args.json and args.quiet:
+        raise MerEdgeError("--json and --quiet were given together; expected one of them")
     if args.overwrite and args.out is None:
         raise MerEdgeError("--overwrite was given without --out; expected the results it replaces")
+
+
+def _check_outputs(args: argparse.Namespace, sources: Sequence[Source]) -> None:
+    """Nothing that is written takes the place of a file, its text, or a manifest."""
+    if args.out is None:
+        return
+    from runtime.batch.store import written_files
+
+    named = (file for file in args.files if not file.is_dir())  # a searched folder is not read
+    check_outputs(written_files(args.out), [*named, *(source.path for source in sources)])
 
 
 def _check_hwaccel(clip: ClipOptions, sources: Sequence[Source]) -> None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mer_edge.errors import MerEdgeError
 from mer_edge.result import Result
 from runtime.audience import Audience
 from runtime.batch.record import FileRecord
@@ -107,12 +106,6 @@ class JobReport:
                 print(printable(text), file=stream, flush=True)
         finally:
             self._bar.start()
-
-
-def check_outputs(json: bool, quiet: bool) -> None:
-    """Raise a MerEdgeError where both are wanted."""
-    if json and quiet:
-        raise MerEdgeError("--json and --quiet were given together; expected one of them")
 
 
 def _line(result: Result) -> str:

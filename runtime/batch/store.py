@@ -41,6 +41,12 @@ def is_table(out: Path) -> bool:
     return out.suffix.lower() == PARQUET_SUFFIX
 
 
+def written_files(out: Path) -> dict[str, Path]:
+    """All that a job writes for ``out``, by what names each in a message."""
+    files = {"--out": out, "the journal of --out,": journal_path(out)}
+    return files | {"the lines of --out,": lines_path(out)} if is_table(out) else files
+
+
 class Store:
     """The open results of a job; a context manager that leaves finished work on disk.
 
