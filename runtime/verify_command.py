@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mer_edge.cli.main import EXIT_OK
 from mer_edge.errors import MerEdgeError
 from runtime.engine_arguments import add_engine_arguments, engine_options
+from runtime.output_paths import check_outputs, model_files
 
 if TYPE_CHECKING:
     from mer_edge.bundle import Bundle
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if args.json and args.quiet:
         raise MerEdgeError("--json and --quiet were given together; expected one of them")
+    check_outputs({"--out": args.out, "--plot": args.plot}, model_files(args.bundle))
     from mer_edge.files import check_new_file
 
     if args.out is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mer_edge.cli.main import EXIT_INTERRUPTED, EXIT_OK
 from mer_edge.errors import MerEdgeError
 from runtime.engine_arguments import add_engine_arguments, engine_options
+from runtime.output_paths import check_outputs, model_files
 
 if TYPE_CHECKING:
     from runtime.bench.report import BenchReport
@@ -107,6 +108,9 @@ def _check(args: argparse.Namespace) -> None:
     for option, value in (("--segments", args.segments), ("--tokens", args.tokens)):
         if args.clip is not None and value is not None:
             raise MerEdgeError(f"found {option} with --clip, which has its own; leave one out")
+    outputs = {"--out": args.out, "--plot": args.plot, "--trace": args.trace}
+    peer = () if args.against is None else model_files(Path(args.against))
+    check_outputs(outputs, [args.clip, *model_files(args.bundle, run=args.run), *peer])
     if args.out is not None:
         from runtime.bench.outputs import check_out
 

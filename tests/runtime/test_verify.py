@@ -237,6 +237,7 @@ def test_a_bundle_that_differs_ends_with_1(copy: Path, capsys: pytest.CaptureFix
         (["--json", "--quiet"], "--json and --quiet"),
         (["--plot", "x.jpeg"], "extension"),
         (["--out", "/dev/null/x/report.json"], "--out: /dev/null is a file"),
+        (["--out", "a.png", "--plot", "./a.png"], "--plot a.png: that is --out, too"),
     ],
 )
 def test_bad_input_ends_with_2(

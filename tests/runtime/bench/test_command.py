@@ -218,3 +218,39 @@ def test_quiet_is_quiet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert capfd.readouterr() == ("", "")
     report = json.loads((tmp_path / "r.json").read_text())
     assert (report["workload"]["segments"], report["workload"]["tokens"]) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (["--out", "b.md", "--trace", "b.md"], "--trace b.md: that is --out, too"),
+        (["--plot", "p.png", "--trace", "link.json"], "--trace link.json: that is --plot, too"),
+        (["--clip", "a.json", "--out", "./a.json"], "--out a.json: that is what is read, too"),
+        (["--clip", "a.mp4", "--trace", "a.txt"], "--trace a.txt: that is what is read, too"),
+        (["--out", f"{TINY}/manifest.json"], "manifest.json: that is what is read, too"),
+        (
+            ["--against", str(TINY), "--trace", f"{TINY}/text.onnx"],
+            "text.onnx: that is what is read, too",
+        ),
+        (
+            ["--against", "pytorch", "--run", "run", "--out", "run/config.json"],
+            "--out run/config.json: that is what is read, too",
+        ),
+    ],
+)
+def test_no_output_takes_the_place_of_another_or_of_an_input(
+    arguments: list[str],
+    refused: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link.json").symlink_to("p.png")
+    Path("a.json").write_bytes(b"media of that name")
+    assert main(["bench", str(TINY), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert refused in err
+    assert Path("a.json").read_bytes() == b"media of that name"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "link.json"]
