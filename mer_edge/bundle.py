@@ -186,7 +186,8 @@ class Bundle:
         Raises:
             MerEdgeError: what is wrong and with which file.
         """
-        from mer_edge.bundle_checks import check_files, check_manifest, read_manifest
+        from mer_edge.bundle_checks import check_manifest, read_manifest
+        from mer_edge.bundle_files import check_files
 
         directory = Path(path)
         manifest = read_manifest(directory)

@@ -1,4 +1,4 @@
-"""What ``Bundle.load`` refuses: a manifest that contradicts itself, files that are not the ones.
+"""What ``Bundle.load`` refuses of a manifest: what is none, or contradicts itself.
 
 Every error names the file and says what was found and what was expected.
 """
@@ -6,22 +6,18 @@ Every error names the file and says what was found and what was expected.
 from __future__ import annotations
 
 from itertools import combinations
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import NoReturn
 
 from mer_edge.bundle import (
     BUNDLE_SCHEMA_VERSION,
-    CONSTANTS,
-    GOLDEN,
     GRAPHS,
     MANIFEST,
     MAPS,
     STEMS,
-    TOKENIZER,
     Manifest,
     Preprocessing,
     TensorSpec,
-    sha256_of,
 )
 from mer_edge.errors import MerEdgeError
 from mer_edge.segments import (
@@ -116,7 +112,7 @@ def check_manifest(manifest: Manifest, path: Path) -> None:
     """
     _check_labels(manifest, path)
     if "fusion" not in manifest.graphs:
-        _refuse(path, "no graph 'fusion'; expected one in every bundle")
+        refuse(path, "no graph 'fusion'; expected one in every bundle")
     _check_chain(manifest, path)
     _check_sizes(manifest, path)
     for name in GRAPHS:
@@ -136,13 +132,13 @@ def _check_chain(manifest: Manifest, path: Path) -> None:
     wanted |= {stem: MAPS[name] in _names(manifest, name) for name, stem in STEMS.items()}
     for name, needed in wanted.items():
         if needed and name not in manifest.graphs:
-            _refuse(path, f"no graph {name!r}, which another graph takes the output of")
+            refuse(path, f"no graph {name!r}, which another graph takes the output of")
         if not needed and name in manifest.graphs:
-            _refuse(path, f"the {name} graph gives what no other graph takes")
+            refuse(path, f"the {name} graph gives what no other graph takes")
     if "tokens" in guides:
         outputs = {tensor.name for tensor in manifest.graphs["text"].outputs}
         if "tokens" not in outputs:
-            _refuse(path, "an encoder takes tokens but the text graph does not give them")
+            refuse(path, "an encoder takes tokens but the text graph does not give them")
     for encoder, stem in STEMS.items():
         if stem in manifest.graphs:
             _check_map(manifest, encoder, path)
@@ -155,17 +151,17 @@ def _check_map(manifest: Manifest, encoder: str, path: Path) -> None:
     taken = [tensor for tensor in manifest.graphs[encoder].inputs if tensor.name == name]
     if given and taken != given:
         wants, gives = (", ".join(f"{x.dtype} {x.shape}" for x in side) for side in (taken, given))
-        _refuse(path, f"the {encoder} graph takes {name} {wants}; the {stem} graph gives {gives}")
+        refuse(path, f"the {encoder} graph takes {name} {wants}; the {stem} graph gives {gives}")
 
 
 def _check_labels(manifest: Manifest, path: Path) -> None:
     labels, thresholds = manifest.labels, manifest.thresholds
     if not labels or len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
-        _refuse(path, f"labels are {labels}; expected at least one, all different, none empty")
+        refuse(path, f"labels are {labels}; expected at least one, all different, none empty")
     if len(thresholds) != len(labels):
-        _refuse(path, f"{len(thresholds)} thresholds for {len(labels)} labels; expected one each")
+        refuse(path, f"{len(thresholds)} thresholds for {len(labels)} labels; expected one each")
     if not all(0 <= threshold <= 1 for threshold in thresholds):
-        _refuse(path, f"thresholds are {thresholds}; expected probabilities in [0, 1]")
+        refuse(path, f"thresholds are {thresholds}; expected probabilities in [0, 1]")
 
 
 def _check_sizes(manifest: Manifest, path: Path) -> None:
@@ -176,23 +172,23 @@ def _check_sizes(manifest: Manifest, path: Path) -> None:
         ("visual", manifest.visual_size),
     ):
         if name in graphs and size < 1:
-            _refuse(path, f"{name}_size is {size}; expected at least 1")
+            refuse(path, f"{name}_size is {size}; expected at least 1")
         if name not in graphs and size != 0:
-            _refuse(path, f"{name}_size is {size}; expected 0, because there is no {name} graph")
+            refuse(path, f"{name}_size is {size}; expected 0, because there is no {name} graph")
     if "text" in graphs and manifest.max_tokens < 3:
-        _refuse(path, f"max_tokens is {manifest.max_tokens}; expected room for [CLS] word [SEP]")
+        refuse(path, f"max_tokens is {manifest.max_tokens}; expected room for [CLS] word [SEP]")
     if manifest.preprocessing != PREPROCESSING:
-        _refuse(path, f"wants {manifest.preprocessing}; this mer-edge does {PREPROCESSING}")
+        refuse(path, f"wants {manifest.preprocessing}; this mer-edge does {PREPROCESSING}")
     required = ["segments"] if "audio" in graphs or "visual" in graphs else []
     required += ["batch", *(["tokens"] if "text" in graphs else [])]
     for name in required:
         if name not in manifest.shape_ranges:
-            _refuse(path, f"shape_ranges has no {name!r}; expected {', '.join(required)}")
+            refuse(path, f"shape_ranges has no {name!r}; expected {', '.join(required)}")
     for name, sizes in manifest.shape_ranges.items():
         if not 1 <= sizes.minimum <= sizes.optimum <= sizes.maximum:
-            _refuse(path, f"shape_ranges.{name} is {sizes}; expected 1 <= min <= opt <= max")
+            refuse(path, f"shape_ranges.{name} is {sizes}; expected 1 <= min <= opt <= max")
         if name != "tokens" and sizes.minimum != 1:
-            _refuse(path, f"shape_ranges.{name}.minimum is {sizes.minimum}; expected 1")
+            refuse(path, f"shape_ranges.{name}.minimum is {sizes.minimum}; expected 1")
 
 
 def _check_graph(manifest: Manifest, name: str, path: Path) -> None:
@@ -200,10 +196,10 @@ def _check_graph(manifest: Manifest, name: str, path: Path) -> None:
     inputs = _names(manifest, name)
     if inputs not in INPUT_CHOICES[name] or len(inputs) != len(spec.inputs):
         wanted = " or ".join(", ".join(sorted(choice)) for choice in INPUT_CHOICES[name])
-        _refuse(path, f"the {name} graph takes {', '.join(sorted(inputs))}; expected {wanted}")
+        refuse(path, f"the {name} graph takes {', '.join(sorted(inputs))}; expected {wanted}")
     missing = OUTPUTS[name] - {tensor.name for tensor in spec.outputs}
     if missing:
-        _refuse(path, f"the {name} graph gives no {', '.join(sorted(missing))}")
+        refuse(path, f"the {name} graph gives no {', '.join(sorted(missing))}")
     widths = _widths(manifest)
     for tensor in (*spec.inputs, *spec.outputs):
         _check_tensor(tensor, widths.get(tensor.name), f"{name}.{tensor.name}", path)
@@ -227,11 +223,11 @@ def _widths(manifest: Manifest) -> dict[str, int]:
 
 def _check_tensor(tensor: TensorSpec, width: int | None, name: str, path: Path) -> None:
     if tensor.dtype not in DTYPES:
-        _refuse(path, f"{name} is of type {tensor.dtype!r}; expected one of {', '.join(DTYPES)}")
+        refuse(path, f"{name} is of type {tensor.dtype!r}; expected one of {', '.join(DTYPES)}")
     if not tensor.shape or any(isinstance(size, int) and size < 1 for size in tensor.shape):
-        _refuse(path, f"{name} has the shape {tensor.shape}; expected names and numbers above 0")
+        refuse(path, f"{name} has the shape {tensor.shape}; expected names and numbers above 0")
     if width is not None and tensor.shape[-1] != width:
-        _refuse(path, f"{name} ends in {tensor.shape[-1]} values; expected {width}")
+        refuse(path, f"{name} ends in {tensor.shape[-1]} values; expected {width}")
 
 
 def _names(manifest: Manifest, graph: str) -> frozenset[str]:
@@ -240,60 +236,6 @@ def _names(manifest: Manifest, graph: str) -> frozenset[str]:
     return frozenset(tensor.name for tensor in spec.inputs) if spec else frozenset()
 
 
-def _refuse(path: Path, found: str) -> NoReturn:
+def refuse(path: Path, found: str) -> NoReturn:
+    """Raise a MerEdgeError that names the file and says what to do."""
     raise MerEdgeError(f"{path}: {found}; export the bundle again")
-
-
-def check_files(manifest: Manifest, directory: Path) -> None:
-    """Every file is there, inside the directory, and has the bytes the manifest was made for.
-
-    Raises:
-        MerEdgeError: names the first file that is not.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    required = (GOLDEN, TOKENIZER, CONSTANTS) if "text" in manifest.graphs else (GOLDEN,)
-    for name in required:
-        if name not in manifest.files:
-            _refuse(directory / MANIFEST, f"files does not list {name}")
-    graphs = [manifest.graphs[name] for name in GRAPHS if name in manifest.graphs]
-    hashes = {spec.file: spec.sha256 for spec in graphs}
-    hashes.update(manifest.files)
-    paths = [_inside(directory, name) for name in hashes]
-    # hashlib lets go of the interpreter: the large graphs are read side by side.
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        found = list(pool.map(_hash_or_error, paths))
-    for path, expected, actual in zip(paths, hashes.values(), found, strict=True):
-        if isinstance(actual, OSError):
-            raise MerEdgeError(f"{path}: cannot be read: {actual.strerror}") from actual
-        if actual != expected.lower():
-            raise MerEdgeError(
-                f"{path}: the file is not the one the bundle was made with (SHA-256 {actual[:12]}, "
-                f"the manifest says {expected[:12]}); copy or export the bundle again"
-            )
-
-
-def _inside(directory: Path, name: str) -> Path:
-    """The path of a bundle's file, refused where it is anywhere else than in ``directory``."""
-    # A bundle travels between systems: what is absolute or climbs on either is refused on both.
-    parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
-    path = directory / name
-    if not name or ".." in parts or absolute or "\0" in name:
-        raise MerEdgeError(f"{directory / MANIFEST}: the path {name!r} leaves the bundle; refused")
-    try:
-        resolved = path.resolve()
-    except (OSError, RuntimeError) as error:
-        raise MerEdgeError(f"{path}: cannot be resolved: {error}") from error
-    if not resolved.is_relative_to(directory.resolve()):
-        raise MerEdgeError(f"{path}: a link out of the bundle to {resolved}; refused")
-    if not path.is_file():
-        raise MerEdgeError(f"{path}: the file is missing from the bundle; copy or export it again")
-    return path
-
-
-def _hash_or_error(path: Path) -> str | OSError:
-    try:
-        return sha256_of(path)
-    except OSError as error:
-        return error

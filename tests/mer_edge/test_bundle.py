@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -324,6 +325,31 @@ def test_a_directory_in_place_of_a_file(bundle_path: Path) -> None:
     (bundle_path / GOLDEN).unlink()
     (bundle_path / GOLDEN).mkdir()
     with pytest.raises(MerEdgeError, match=r"golden\.safetensors: the file is missing"):
+        Bundle.load(bundle_path)
+
+
+def with_weights_outside(path: Path, location: str) -> None:
+    """As ``onnx.save`` of a user does it, who then states the graph's new hash alone."""
+    model = onnx.load(path / "fusion.onnx")
+    onnx.save(
+        model, path / "fusion.onnx", save_as_external_data=True, location=location, size_threshold=0
+    )
+    rewrite(path, graph_change("fusion", sha256=sha256_of(path / "fusion.onnx")))
+
+
+def test_weights_that_nobody_lists(bundle_path: Path) -> None:
+    with_weights_outside(bundle_path, "fusion.weights")
+    with pytest.raises(MerEdgeError) as caught:
+        Bundle.load(bundle_path)
+    assert str(caught.value) == (
+        f"{bundle_path / MANIFEST}: fusion.onnx has weights in 'fusion.weights', which files does "
+        "not list; expected its SHA-256; export the bundle again"
+    )
+    digest = sha256_of(bundle_path / "fusion.weights")
+    rewrite(bundle_path, lambda m: m["files"].update({"./fusion.weights": digest}))
+    assert Bundle.load(bundle_path).manifest.labels == LABELS
+    (bundle_path / "fusion.weights").write_bytes(b"others")
+    with pytest.raises(MerEdgeError, match=r"fusion\.weights: the file is not the one"):
         Bundle.load(bundle_path)
 
 
