@@ -2,6 +2,6 @@
 
 import sys
 
-from mer_edge.cli.main import main
+from mer_edge.cli.start import main
 
 sys.exit(main())
