@@ -85,21 +85,6 @@ def ending_in_order() -> Iterator[Ending]:
         _ending = before
 
 
-@contextmanager
-def signals_kept() -> Iterator[None]:
-    """What runs in the block may not keep handlers of its own, be they Python's or native."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in USUAL}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:  # None: a native one from before, which Python cannot set
-                signal.signal(number, handler)
-
-
 def check_ending() -> None:
     """See ``Ending.check``; of the command that runs now."""
     _ending.check()

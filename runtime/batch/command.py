@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,22 +101,23 @@ def _run_job(
     notes: list[str],
 ) -> int | None:
     """How many files failed; None where interrupted."""
-    from contextlib import nullcontext
-
     done_before, store = 0, None
     try:
         with _open_store(args, bundle, options) or nullcontext() as store:
             complete = store.done if store is not None else set()
             left = [source for source in sources if source.key not in complete]
             done_before = len(sources) - len(left)
-            with report.progress(len(sources), done_before):
-                for record in _records(args, bundle, options, left):
+            with (
+                report.progress(len(sources), done_before),
+                _records(args, bundle, options, left) as records,
+            ):
+                for record in records:
                     if store is not None:
                         store.add(record)
                     report.record(record)
                     check_ending()
-            if store is not None:
-                store.finish()
+                if store is not None:
+                    store.finish()
     except KeyboardInterrupt:
         done = report.files if store is None else len(store.done & {s.key for s in sources})
         report.interrupted(None if store is None else store.kept, done, len(sources))
@@ -134,19 +136,21 @@ def _open_store(args: argparse.Namespace, bundle: Bundle, options: JobOptions) -
     return Store(args.out, settings, bundle.manifest.labels, overwrite=args.overwrite)
 
 
+@contextmanager
 def _records(
     args: argparse.Namespace, bundle: Bundle, options: JobOptions, sources: list[Source]
-) -> Iterable[FileRecord]:
+) -> Iterator[Iterable[FileRecord]]:
     if not sources:
-        return ()
-    if args.ray is not None:
-        from runtime.batch.on_ray import connect, infer_records
+        yield ()
+    elif args.ray is not None:
+        from runtime.batch.on_ray import cluster, infer_records
 
-        connect(None if args.ray == THIS_MACHINE else args.ray)
-        return infer_records(bundle, sources, options)
-    from runtime.batch.job import open_pipeline
+        with cluster(None if args.ray == THIS_MACHINE else args.ray):
+            yield infer_records(bundle, sources, options)
+    else:
+        from runtime.batch.job import open_pipeline
 
-    return open_pipeline(bundle, options).run(sources)
+        yield open_pipeline(bundle, options).run(sources)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -11,7 +11,9 @@ import logging
 import math
 import os
 import socket
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -21,7 +23,7 @@ from typing import Any
 import msgspec
 
 from mer_edge.bundle import MANIFEST, Bundle, sha256_of
-from mer_edge.cli.signals import signals_kept
+from mer_edge.cli.aside import run_aside
 from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.result import Result
@@ -53,19 +55,42 @@ def connect(address: str | None = None) -> None:
     except ImportError as error:
         raise MissingExtraError("--ray", "ray[data]", "ray") from error
     ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # errors of files are in the results
+    for name in ("ray", "ray.data"):  # errors of files are in the results
+        logging.getLogger(name).setLevel(logging.ERROR)
     if ray.is_initialized():
         return
     try:
         if address is not None:
             _knock(address)
-        with signals_kept():  # Ray's own answer to SIGTERM is to crash
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+        # Ray's own answers to SIGTERM are to end at once and, a little later, to crash.
+        run_aside(lambda: ray.init(address=address, log_to_driver=False, logging_level="error"))
     except (OSError, ValueError, RuntimeError) as error:
         raise MerEdgeError(
             f"--ray {address or ''}: no cluster there ({str(error).splitlines()[0]}); expected the "
             "address of a Ray head, for example 10.0.0.1:6379; start one with: ray start --head"
         ) from error
+
+
+@contextmanager
+def cluster(address: str | None = None) -> Iterator[None]:
+    """Join a cluster as ``connect`` does, and leave it at the end.
+
+    Left to the end of the process, when nobody answers signals, processes of Ray could stay.
+    """
+    joined_before = _is_joined()
+    try:
+        connect(address)
+        yield
+    finally:
+        if _is_joined() and not joined_before:
+            import ray
+
+            run_aside(ray.shutdown)  # in which it takes SIGTERM for itself again
+
+
+def _is_joined() -> bool:
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
 
 
 def _knock(address: str) -> None:

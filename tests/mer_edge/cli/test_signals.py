@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mer_edge.cli import main as main_module
-from mer_edge.cli.signals import check_ending, ending_in_order, signals_kept
+from mer_edge.cli.signals import check_ending, ending_in_order
 
 ROOT = Path(__file__).parents[3]
 
@@ -54,13 +54,6 @@ def test_what_others_have_set_stays() -> None:
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def test_what_others_set_for_themselves_does_not_stay() -> None:
-    with ending_in_order() as ending:
-        with signals_kept():
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        assert signal.getsignal(signal.SIGTERM) == ending.handle
 
 
 def test_one_inside_the_other_is_the_same() -> None:

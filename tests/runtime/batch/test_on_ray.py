@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +91,69 @@ def test_two_nodes_say_what_one_machine_says(
     capsys.readouterr()
 
 
+INTERRUPTED = """
+import os, sys, ray
+from mer_edge.cli.start import main
+{where}
+sys.exit(main())
+"""
+IN_IT = """
+init = ray.init
+def interrupted(**options):
+    {before}
+    init(**options)
+    {after}
+ray.init = interrupted
+"""
+KILL = "os.kill(os.getpid(), {0:d})"
+MOMENTS = {
+    "before": IN_IT.format(before=KILL, after="pass"),
+    "after": IN_IT.format(before="pass", after=KILL),
+    "first actors": "import runtime.batch.on_ray as on_ray; rows = on_ray._dataset\n"
+    f"on_ray._dataset = lambda *a: ({KILL}, rows(*a))[1]",
+}
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_while_a_cluster_is_started(
+    moment: str, number: signal.Signals, folder: Path
+) -> None:
+    program = INTERRUPTED.format(where=MOMENTS[moment].format(number))
+    mark = f"TEST_OF_{os.getpid()}_{time.monotonic_ns()}"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "infer", str(TINY), str(folder), "--ray", "--quiet"],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, mark: "1"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert (done.returncode, done.stdout) == (128 + number, "")
+    assert done.stderr.splitlines()[-1] == "interrupted: 0 of 7 files were done"
+    assert "Traceback" not in done.stderr
+    end_s = time.monotonic() + 20
+    while processes_with(mark) and time.monotonic() < end_s:
+        time.sleep(0.1)
+    assert processes_with(mark) == []
+
+
+def processes_with(variable: str) -> list[str]:
+    """Command lines of the processes that have inherited it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if variable.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text())
+        except OSError:  # gone, or not ours
+            continue
+    return found
+
+
 @needs_ray
 def test_no_cluster_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["infer", str(TINY), str(folder), "--ray", "127.0.0.1:1"]) == 2
@@ -96,8 +163,6 @@ def test_no_cluster_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_without_ray(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["infer", str(TINY), str(folder), "--ray"]) == 2
     assert "pip install 'mer-edge[ray]'" in capsys.readouterr().err
