@@ -13,33 +13,45 @@ from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
 
-NOTHING_KEPT = "nothing was kept; free some space or choose another --out"
+FREE_SPACE = "free some space"
+NOTHING_KEPT = f"nothing was kept; {FREE_SPACE} or choose another --out"
 
 
 @contextmanager
 def disk_errors(target: Path, doing: str, advice: str = NOTHING_KEPT) -> Iterator[None]:
     """Turn a full disk, a missing permission and the like into one clear error.
 
-    ``advice`` ends the message of a full disk: what is left, and what to do, with the option that
-    names the place.
+    ``advice`` ends the message: what is left, and what to do, with the option that names the place.
+    It is written for a full disk; where the disk has another fault, that one is to be mended.
 
     Libraries that write for us do not all raise ``OSError`` (safetensors, for one, has its own
-    class and only the text of the system's message), so a full disk is also told by its text.
+    class and only the text of the system's message), so what is full is also told by its text.
     """
     try:
         yield
     except MerEdgeError:
         raise
     except Exception as error:
-        code = error.errno if isinstance(error, OSError) else None
-        if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+        if _is(error, "No space left on device", errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(existing_parent(target)).free / 1e6
             raise MerEdgeError(
                 f"{target}: the disk is full while {doing} ({free:.1f} MB free); {advice}"
             ) from error
+        if _is(error, "File too large", errno.EFBIG):
+            mended = advice.replace(FREE_SPACE, "raise the limit (ulimit -f)")
+            raise MerEdgeError(
+                f"{target}: a file has reached the largest size allowed while {doing}; {mended}"
+            ) from error
         if isinstance(error, OSError):
-            raise MerEdgeError(f"{target}: cannot write while {doing}: {error.strerror}") from error
+            mended = advice.replace(FREE_SPACE, "mend that")
+            raise MerEdgeError(
+                f"{target}: cannot write while {doing}: {error.strerror}; {mended}"
+            ) from error
         raise
+
+
+def _is(error: Exception, text: str, *codes: int) -> bool:
+    return (isinstance(error, OSError) and error.errno in codes) or text in str(error)
 
 
 def existing_parent(path: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from mer_edge.files import check_new_file, disk_errors
+from mer_edge.files import FREE_SPACE, check_new_file, disk_errors
 
 MANY_BYTES = 1 << 20
 
@@ -116,7 +116,7 @@ class ResultLines:
             self.path = self._out
 
     def _kept(self) -> str:
-        advice = "free some space, or choose another --out"
+        advice = f"{FREE_SPACE}, or choose another --out"
         if not self._added:
             return f"nothing was finished before; {advice}"
         return f"the {self._added} lines before are in {self.path}; {advice}"

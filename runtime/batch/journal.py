@@ -91,10 +91,9 @@ class Journal:
         self._file.close()
 
     def _append(self, line: dict[str, Any]) -> None:
-        data = msgspec.json.encode(line) + b"\n"
-        written = self._file.write(data)
-        if written != len(data):  # a full disk may take a part
-            raise OSError(28, "No space left on device", str(self._path))
+        left = memoryview(msgspec.json.encode(line) + b"\n")
+        while left:  # a full disk may take a part, and says why with the next
+            left = left[self._file.write(left) :]
 
     def _lock(self) -> None:
         try:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import check_new_file, disk_errors, new_file
+from mer_edge.files import FREE_SPACE, check_new_file, disk_errors, new_file
 from runtime.batch import table
 from runtime.batch.journal import Entry, Journal
 from runtime.batch.record import FileRecord
@@ -23,7 +23,8 @@ from runtime.result_lines import LineFile
 PARQUET_SUFFIX = ".parquet"
 SYNC_EVERY_S = 1.0
 """A power failure may cost what was done since; a kill costs nothing that was written."""
-KEPT = "what is complete is kept; free some space and run the same command again"
+GO_ON = f"{FREE_SPACE} and run the same command again"
+KEPT = f"what is complete is kept; {GO_ON}"
 
 
 def journal_path(out: Path) -> Path:
@@ -102,7 +103,7 @@ class Store:
             MerEdgeError: the disk is full or gone.
         """
         lines = record.lines()
-        with disk_errors(self.out, "writing the results", KEPT):
+        with disk_errors(self.out, "writing the results", self._advice()):
             if self._results is None:
                 self._restore_lines()
                 self._results = LineFile(self._lines, "ab")
@@ -117,10 +118,10 @@ class Store:
         Raises:
             MerEdgeError: the disk is full or gone.
         """
-        with disk_errors(self.out, "writing the results", KEPT):
+        with disk_errors(self.out, "writing the results", self._advice()):
             self._sync()
             if is_table(self.out) and self._lines.exists():
-                with new_file(self.out, "writing the table", advice=KEPT) as temporary:
+                with new_file(self.out, "writing the table", advice=self._advice()) as temporary:
                     table.write_table(self._lines, temporary, self._labels)
                 self._lines.unlink()
 
@@ -138,6 +139,10 @@ class Store:
 
     def __exit__(self, *failure: object) -> None:
         self.close()
+
+    def _advice(self) -> str:
+        """Where there is something, a message says where."""
+        return KEPT if self.kept is None else f"what is complete is in {self.kept}; {GO_ON}"
 
     def _sync(self) -> None:
         # The lines first: the journal must never vouch for what a power failure took.

@@ -122,6 +122,33 @@ def test_a_full_disk_inside_a_foreign_error_is_recognised(tmp_path):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.EFBIG, "File too large"),
+            "a file has reached the largest size allowed while saving; 3 of them are in y; raise "
+            "the limit (ulimit -f) or choose another --out",
+        ),
+        (
+            RuntimeError("I/O error: File too large (os error 27)"),
+            "a file has reached the largest size allowed while saving; 3 of them are in y; raise "
+            "the limit (ulimit -f) or choose another --out",
+        ),
+        (
+            OSError(errno.EIO, "Input/output error"),
+            "cannot write while saving: Input/output error; 3 of them are in y; mend that or "
+            "choose another --out",
+        ),
+    ],
+)
+def test_other_faults_say_what_is_left_and_what_helps(error, message, tmp_path):
+    advice = "3 of them are in y; free some space or choose another --out"
+    with pytest.raises(MerEdgeError) as raised, files.disk_errors(tmp_path / "x", "saving", advice):
+        raise error
+    assert str(raised.value) == f"{tmp_path / 'x'}: {message}"
+
+
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     target = tmp_path / "r.json"
     target.write_text("old")

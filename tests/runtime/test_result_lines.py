@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from mer_edge.errors import MerEdgeError
 from runtime.result_lines import LineFile, ResultLines, count_lines
+from tests.file_limit import limit_of_files
 
 
 def names(folder: Path) -> list[str]:
@@ -86,17 +86,11 @@ def test_behind_a_link(tmp_path: Path) -> None:
 
 def test_a_full_disk_takes_whole_lines_or_none(tmp_path: Path) -> None:
     file = LineFile(tmp_path / "results.jsonl", "xb")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    with limit_of_files(10):
         file.add(b"1234567\n")
         with pytest.raises(OSError, match="File too large") as raised:
             file.add(b"abcdefg\n")
         assert raised.value.errno == errno.EFBIG
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
     assert (tmp_path / "results.jsonl").read_bytes() == b"1234567\n"
     file.add(b"more\n")
     file.close()
@@ -131,6 +125,20 @@ def test_a_full_disk_says_where_the_lines_before_are(
     part = tmp_path / "results.part.jsonl"
     assert f"the 2 lines before are in {part}; free some space" in str(raised.value)
     assert part.read_bytes() == b"1\n2\n"
+
+
+def test_a_limit_on_files_says_where_they_are_too(tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    with ResultLines(out) as lines, limit_of_files(10):
+        lines.add(b"1234567\n")
+        with pytest.raises(MerEdgeError) as raised:
+            lines.add(b"abcdefg\n")
+    part = tmp_path / "results.part.jsonl"
+    assert str(raised.value) == (
+        f"{out}: a file has reached the largest size allowed while writing the results; the 1 "
+        f"lines before are in {part}; raise the limit (ulimit -f), or choose another --out"
+    )
+    assert part.read_bytes() == b"1234567\n"
 
 
 def test_a_kill_costs_no_line_that_was_added(tmp_path: Path) -> None:

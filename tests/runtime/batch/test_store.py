@@ -17,6 +17,7 @@ from runtime.batch.record import FileRecord
 from runtime.batch.settings import JobSettings
 from runtime.batch.store import Store, journal_path, lines_path
 from runtime.result_lines import LineFile
+from tests.file_limit import limit_of_files
 
 LABELS = ["happy", "sad"]
 SETTINGS = JobSettings("bundle", "a" * 64, {"--device": "cpu"})
@@ -249,3 +250,24 @@ def test_a_table_has_nested_columns(tmp_path: Path) -> None:
     assert table["probabilities.sad"].to_pylist() == [0.7] * 5 + [None] + [0.7] * 2
     assert table["error"].to_pylist() == [None] * 5 + ["broken"] + [None] * 2
     assert table["source"].to_pylist() == list("abbbccdd")
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.parquet"])
+@pytest.mark.parametrize("what", ["results", "journal"])
+def test_a_limit_on_files_says_where_the_results_are(tmp_path: Path, name: str, what: str) -> None:
+    out = tmp_path / name
+    kept = lines_path(out)
+    with Store(out, SETTINGS, LABELS) as store:
+        store.add(RECORDS[0])
+        size = (kept if what == "results" else journal_path(out)).stat().st_size
+        # A part of the next line still fits; of results a file is longer than of the journal.
+        left = RECORDS[1] if what == "results" else FileRecord("b" * 4000, "b", (), None)
+        with limit_of_files(max(size + 10, 2000 if what == "journal" else 0)):
+            with pytest.raises(MerEdgeError) as raised:
+                store.add(left)
+    assert str(raised.value) == (
+        f"{out}: a file has reached the largest size allowed while writing the results; what is "
+        f"complete is in {kept}; raise the limit (ulimit -f) and run the same command again"
+    )
+    assert run(out, RECORDS[:2]) == ["b"]
+    assert told(out) == lines_of(RECORDS[:2])
