@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.decode import DecodeCount
 from mer_edge.media.lookahead import TIME_TOLERANCE_S as TIME_TOLERANCE_S
+from mer_edge.media.passed_over import MAX_STALE_S as MAX_STALE_S
 from mer_edge.media.scan import Scan, StreamSpan, allowed_shortfall_s
 from mer_edge.media.selective import SelectiveDecoder
 from mer_edge.media.upright import Upright
-
-MAX_STALE_S = 0.5
-"""How long a frame may stand for lost ones after it: half a segment."""
 
 
 @dataclass(frozen=True, eq=False)

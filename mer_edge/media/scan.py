@@ -8,7 +8,7 @@ than decoding (about 6 microseconds each).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import READ_ERRORS, choose_stream, describe_streams, open_container
 from mer_edge.media.declared import header_duration_s
 from mer_edge.media.mending import mend_stamps
+from mer_edge.media.passed_over import PassedOver
 from mer_edge.media.pieces import UNCHANGED, MendedStream, StampMend
 from mer_edge.media.stamps import MAX_RUNS, StampLog
 
@@ -102,7 +103,9 @@ def scan_media(path: Path) -> Scan:
         if video is not None:
             _check_size(path, video)
         chosen = [stream for stream in (video, audio) if stream is not None]
-        extents, stamp_notes = _mended(container, chosen, _read_logs(path, container, chosen))
+        passed = PassedOver(container, video, _frame_s(video))
+        logs = _read_logs(path, container, chosen, passed)
+        extents, stamp_notes = _mended(container, chosen, logs)
         _check_contents(path, video, audio, extents)
         spans = {
             kind: _span(stream, extents[stream.index])
@@ -113,6 +116,7 @@ def scan_media(path: Path) -> Scan:
         notes = (*_notes(container, video, audio, spans), *stamp_notes)
         has_subtitles = len(container.streams.subtitles) > 0
         scan = Scan(spans.get("video"), spans.get("audio"), declaring, notes, has_subtitles)
+        scan = replace(scan, notes=(*notes, *passed.notes(scan.origin_s)))
         _check_length(path, scan.duration_s)
         if declaring:
             _check_delivered(path, _declared_s(path, container), scan.origin_s, extents)
@@ -125,7 +129,9 @@ def _declared_s(path: Path, container: Any) -> float:
     return max(corrected_s, header_duration_s(path, container.format.name) or 0.0)
 
 
-def _read_logs(path: Path, container: Any, chosen: Sequence[Any]) -> dict[int, StampLog]:
+def _read_logs(
+    path: Path, container: Any, chosen: Sequence[Any], passed: PassedOver
+) -> dict[int, StampLog]:
     """By stream; of all streams, because a container's length is that of its longest one."""
     strict = container.format.name in STRICT_FORMATS
     logs = {
@@ -141,6 +147,8 @@ def _read_logs(path: Path, container: Any, chosen: Sequence[Any]) -> dict[int, S
         logs[stream.index].others = [logs[other.index] for other in chosen if other is not stream]
     try:
         for arrived, packet in enumerate(container.demux()):
+            if packet.size:
+                passed.add(packet)
             if packet.size and not getattr(packet, "is_discard", False):
                 logs[packet.stream_index].add(packet, arrived)
             elif packet.size:
@@ -197,10 +205,14 @@ def _span(stream: Any, extent: MendedStream) -> StreamSpan | None:
     start = stream.start_time if known else extent.first
     unit_s = extent.log.time_base_s
     start_s, end_s = start * unit_s, max(extent.end, start) * unit_s
-    name, rate = stream.codec_context.name, _frame_rate(stream)
-    frame_s = float(1 / rate) if rate else StreamSpan.frame_s
+    name, frame_s = stream.codec_context.name, _frame_s(stream)
     packets, aspect = extent.log.packets, _pixel_aspect(stream)
     return StreamSpan(stream.index, name, start_s, end_s, packets, frame_s, aspect, extent.mend())
+
+
+def _frame_s(stream: Any) -> float:
+    rate = _frame_rate(stream)
+    return float(1 / rate) if rate else StreamSpan.frame_s
 
 
 def _pixel_aspect(stream: Any) -> float:
