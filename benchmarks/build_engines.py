@@ -39,6 +39,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
 from mer_edge.model.build import build_model
 from mer_edge.model.config import PRESETS, ModelConfig
+from runtime.bench.stability import load_average
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FLAVOUR = "tensorrt-rtx"
@@ -125,7 +126,7 @@ def describe(
         "weights": f"random, seed {seed}",
         "workspace_mb": workspace_mb,
         "gpu": found["gpu"],
-        "load_average": round(os.getloadavg()[0], 1),
+        "load_average": round(load_average()[0], 1),
         "cores": os.cpu_count(),
         "system": platform.platform(terse=True),
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),

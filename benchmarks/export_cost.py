@@ -26,6 +26,7 @@ from mer_edge.files import new_file
 from mer_edge.model.build import build_model
 from mer_edge.model.checkpoint import save_checkpoint
 from mer_edge.model.config import PRESETS
+from runtime.bench.stability import load_average
 from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -55,7 +56,7 @@ def main() -> None:
         "calibration_clips": args.calibration_clips,
         "results": rows,
         "cores": len(os.sched_getaffinity(0)),
-        "load_average_at_end": os.getloadavg(),
+        "load_average_at_end": load_average(),
         "system": platform.platform(terse=True),
         "commit": commit(),
         "versions": versions(),

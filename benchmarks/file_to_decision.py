@@ -35,6 +35,7 @@ from rich.progress import track
 from mer_edge.checkout import commit
 from mer_edge.files import new_file
 from runtime.bench.machine import processor_name
+from runtime.bench.stability import load_average
 from train.provenance import versions
 
 HERE = Path(__file__).resolve().parent
@@ -54,7 +55,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="default: 7")
     parser.add_argument("--out", type=Path, default=HERE / "results", metavar="DIR")
     args = parser.parse_args()
-    load_before = os.getloadavg()
+    load_before = load_average()
     trees = {"new": HERE.parent} | ({"old": args.against.resolve()} if args.against else {})
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         clips = [*clips_of(args.clips)]
@@ -212,7 +213,7 @@ def describe(
             "processor": processor_name(),
             "cores": len(os.sched_getaffinity(0)),
             "load_average_before": load_before,
-            "load_average_after": os.getloadavg(),
+            "load_average_after": load_average(),
             "system": platform.platform(terse=True),
         },
         "versions": versions() | {"av": av.__version__},

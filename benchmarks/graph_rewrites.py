@@ -25,6 +25,7 @@ import torch
 from benchmarks.rewrites import exact, layers, low_rank, split, vocabulary
 from mer_edge.files import new_file
 from runtime.bench.machine import processor_name
+from runtime.bench.stability import load_average
 
 RESULTS = Path(__file__).resolve().parent / "results"
 EXACT = (
@@ -61,7 +62,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "device": {
             "processor": processor_name(),
             "cores": os.cpu_count(),
-            "load": [round(x, 1) for x in os.getloadavg()],
+            "load": [round(x, 1) for x in load_average()],
             "system": platform.platform(terse=True),
             "onnxruntime": onnxruntime.__version__,
             "rounds": args.rounds,

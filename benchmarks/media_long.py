@@ -36,6 +36,7 @@ from mer_edge.checkout import commit
 from mer_edge.doctor.drawn_face import draw_face
 from mer_edge.files import new_file
 from runtime.bench.machine import processor_name
+from runtime.bench.stability import load_average
 from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -217,7 +218,7 @@ def describe(
         "median_mib_by_eighth": [float(np.median(part)) for part in quarters],
         "device": {
             "processor": processor_name(),
-            "load_average_at_end": os.getloadavg(),
+            "load_average_at_end": load_average(),
             "system": platform.platform(terse=True),
         },
         "versions": versions() | {"av": av.__version__},

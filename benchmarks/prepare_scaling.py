@@ -31,6 +31,7 @@ from rich.progress import track
 from mer_edge.checkout import commit
 from mer_edge.files import new_file
 from runtime.bench.machine import processor_name
+from runtime.bench.stability import load_average
 from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -131,7 +132,7 @@ def describe(
         "device": {
             "processor": processor_name(),
             "cores": cores(),
-            "load_average_at_end": os.getloadavg(),
+            "load_average_at_end": load_average(),
             "system": platform.platform(terse=True),
         },
         "versions": versions(),

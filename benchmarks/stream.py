@@ -41,6 +41,7 @@ from mer_edge.files import new_file
 from mer_edge.process_memory import peak_memory
 from mer_edge.text.source import TextOptions
 from runtime.bench.machine import processor_name, versions
+from runtime.bench.stability import load_average
 from runtime.recognizer import Recognizer
 from runtime.stream.live import LiveReader
 from runtime.stream.session import Session, SessionOptions
@@ -183,7 +184,7 @@ def latency(recognizer: Recognizer, path: Path, window: int, changes: bool) -> d
         "work_a_decision_ms": spent_ms[:-1],
         "whole_window_anew_ms": anew_ms,
         "counts": asdict(session.stream.counts),
-        "load_average": os.getloadavg()[0],
+        "load_average": load_average()[0],
         "commit": COMMIT,
     }
     return {"text_changes": texts, "runs": [run]}
@@ -228,7 +229,7 @@ def memory(recognizer: Recognizer, path: Path, window: int, seconds: float) -> d
         **growth(resident[:count]),
         "wall_s": wall_s,
         "counts": asdict(session.stream.counts),
-        "load_average": os.getloadavg(),
+        "load_average": load_average(),
         "commit": COMMIT,
     }
 

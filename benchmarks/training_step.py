@@ -28,6 +28,7 @@ from mer_edge.checkout import commit
 from mer_edge.cli.progress import Bars
 from mer_edge.files import new_file
 from mer_edge.text.tokenizer import TextTokenizer
+from runtime.bench.stability import load_average
 from train.batches import Drawing, Loader, Step
 from train.datasets.registry import open_dataset
 from train.learner import Learner
@@ -77,7 +78,7 @@ def main() -> None:
         "frozen": bool(args.vggish and args.resnet),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "load_1min": round(os.getloadavg()[0], 2),
+        "load_1min": round(load_average()[0], 2),
         "commit": commit(),
         "versions": versions(),
     }

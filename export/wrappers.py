@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from export.graphs import GraphPlan
-from mer_edge.bundle import MAPS, STEMS
+from mer_edge.bundle import FUSED, MAPS, STEMS
 from mer_edge.model.config import ModelConfig
 from mer_edge.model.mer import MerModel
 from mer_edge.model.resnet import VisualEncoder
@@ -208,5 +208,5 @@ def _plan_fusion(model: MerModel) -> GraphPlan:
         module=FusionGraph(model.fusion),
         example={name: tensor for name, (tensor, _) in inputs.items()},
         dynamic={name: sizes for name, (_, sizes) in inputs.items()},
-        outputs=("logits", "decisions", "weights"),
+        outputs=FUSED,
     )

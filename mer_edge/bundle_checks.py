@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from mer_edge.bundle import (
     BUNDLE_SCHEMA_VERSION,
+    FUSED,
     GRAPHS,
     MANIFEST,
     MAPS,
@@ -60,7 +61,7 @@ OUTPUTS: dict[str, frozenset[str]] = {
     "audio": frozenset({"audio"}),
     "visual_stem": frozenset({"visual_map"}),
     "visual": frozenset({"visual"}),
-    "fusion": frozenset({"logits", "decisions", "weights"}),
+    "fusion": frozenset(FUSED),
 }
 """Per graph, the outputs the runtime reads; ``tokens`` of the text graph comes on top where the
 encoders take it."""

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from export.graphs import GraphPlan, write_graph
+from mer_edge.bundle import FUSED
 from mer_edge.model.mer import MerModel
 from mer_edge.model.sem import TextGuide
 from mer_edge.segments import FACE_SIZE_PX, SEGMENT_SAMPLES
 
 EXAMPLE_SEGMENTS, EXAMPLE_TOKENS = 3, 5
-OUTPUTS = ("logits", "decisions", "weights")
 
 
 class WholeGraph(nn.Module):
@@ -103,5 +103,5 @@ def write_whole_graph(model: MerModel, file: Path) -> None:
         size = (EXAMPLE_SEGMENTS, FACE_SIZE_PX, FACE_SIZE_PX, 3)
         example |= {"faces": torch.zeros(size, dtype=torch.uint8), "visual_mask": mask.clone()}
         dynamic |= {"faces": {0: "segments"}, "visual_mask": {1: "segments"}}
-    plan = GraphPlan("whole", WholeGraph(model).eval(), example, dynamic, OUTPUTS)
+    plan = GraphPlan("whole", WholeGraph(model).eval(), example, dynamic, FUSED)
     write_graph(plan, file, {})
