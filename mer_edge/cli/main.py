@@ -14,6 +14,7 @@ from types import ModuleType
 from mer_edge import __version__
 from mer_edge.cli.signals import Ending, ending_in_order
 from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.left_behind import end_process
 
 EXIT_OK = 0
 EXIT_BAD_INPUT = 2
@@ -60,8 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     with ending_in_order() as ending:
         code = _guarded(arguments, ending)
-        terminated = ending.signal == signal.SIGTERM
-    return EXIT_TERMINATED if terminated and code == EXIT_INTERRUPTED else code
+        if ending.signal == signal.SIGTERM and code == EXIT_INTERRUPTED:
+            code = EXIT_TERMINATED
+        if argv is None:  # a process of its own, which is at its end
+            end_process(code)
+    return code
 
 
 def _guarded(arguments: list[str], ending: Ending) -> int:

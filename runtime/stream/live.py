@@ -7,6 +7,7 @@ from typing import Any
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.container import choose_stream
+from runtime.stream.aside import aside
 from runtime.stream.clock import Pacer
 from runtime.stream.connection import Connection
 from runtime.stream.counts import StreamCounts
@@ -38,7 +39,7 @@ class LiveReader:
         self._attempts = attempts
         self.pacer = Pacer() if paced else None
         """Knows when a paced recording began."""
-        self._container = open_source(source)
+        self._container = aside(lambda: open_source(source), _close)
         self._is_indexed = "mov" in self._container.format.name.split(",")
         self.is_recording = source.kind == "file" or _has_known_size(self._container)
         """Whether it was recorded before: then its end is the end, and it can wait for us."""
@@ -124,6 +125,10 @@ class LiveReader:
             "attempts; expected it to go on; the decisions until then stand; check the device or "
             "the network, or raise --reconnect"
         )
+
+
+def _close(container: Any) -> None:
+    container.close()
 
 
 def _delays(tries: int) -> Iterator[float]:

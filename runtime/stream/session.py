@@ -11,6 +11,7 @@ from typing import Protocol
 from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
+from mer_edge.left_behind import leave_behind
 from mer_edge.result import Result
 from mer_edge.text.source import find_text, read_text_file
 from runtime.defects import defect
@@ -39,7 +40,9 @@ WAIT_S = 0.2
 """How long to wait for the source before looking whether anybody interrupts."""
 RECORDING_PATIENCE_S = 10.0
 """In a recording, sound and pictures may lie far apart; nothing is gained by not waiting."""
-CLOSE_WAIT_S = 2.0
+CLOSE_WAIT_S = 0.5
+"""How long the reader gets to close its source. One that still waits for it is left behind: whoever
+ended the stream shall not wait, too."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,9 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._inbox.close()
-        # A reader may be stuck in a system call, as on a pipe: it does not outlive the process.
+        # A reader may be stuck in a system call, as on a pipe: its thread ends with the process.
         self._thread.join(CLOSE_WAIT_S)
+        leave_behind(self._thread)
         if self._transcriber is not None:
             self._transcriber.close()
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.left_behind import leave_behind
 from mer_edge.text.asr import open_model, transcribe
 
 
@@ -65,6 +66,8 @@ class Transcriber:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        if self._worker is not None:
+            leave_behind(self._worker)
 
     def _work(self) -> None:
         while True:
