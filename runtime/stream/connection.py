@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 
-from mer_edge.media.container import READ_ERRORS, choose_stream
+from mer_edge.media.container import READ_ERRORS, choose_stream, describe_streams
 from mer_edge.media.scan import MAX_CODEC_DELAY_S
 from runtime.stream.clock import Drift, Origin, Pacer, StampClock
 from runtime.stream.counts import StreamCounts
@@ -63,12 +63,18 @@ class Connection:
         self._streams: list[Any] = [stream for stream, lane in lanes if lane is not None]
         self._drift = Drift() if aligns and self._sound and self._pictures else None
         self._packets, self._failed, self._frames = 0, 0, 0
+        self._found = f"{describe_streams(container)} in {container.format.name}"
 
     @property
     def end_s(self) -> float:
         """Where its sound or its pictures end so far, in the stream's time."""
         lanes = (self._sound, self._pictures)
         return max([self._base_s, *(lane.end_s for lane in lanes if lane is not None)])
+
+    @property
+    def gave_packets(self) -> bool:
+        """Whether anything came that was to be decoded."""
+        return self._packets > 0
 
     @property
     def gave_frames(self) -> bool:
@@ -79,7 +85,7 @@ class Connection:
         """Put what comes into the inbox until there is no more, and close the container.
 
         Returns:
-            None at the source's own end; else why it broke off.
+            None at the source's own end; else why it broke off, or that nothing could be decoded.
 
         Raises:
             Closed: nobody takes any more.
@@ -92,7 +98,6 @@ class Connection:
                     break
                 self._decode(packet)
                 if self._failed > MOST_FAILED_AT_FIRST and not self._frames:
-                    why = f"none of {self._packets} packets could be decoded"
                     break
         finally:
             self._container.close()
@@ -100,6 +105,10 @@ class Connection:
             self._sound.finish()
         if self._pictures is not None:
             self._pictures.finish(self.end_s)
+        if why is None and not self._frames:
+            why = f"{self._found} without a packet"
+            if self._packets:
+                why = f"none of {self._packets} packets of {self._found} could be decoded"
         return why
 
     def _demuxed(self) -> Iterator[Any]:

@@ -69,7 +69,7 @@ class LiveReader:
                 return
             why = why or "it ended"
             if self.is_recording or not self._source.can_return:
-                inbox.put(EndItem(end_s, self._broke_off(why, connection.gave_frames)))
+                inbox.put(EndItem(end_s, self._broke_off(why, connection)))
                 return
             inbox.put(GapItem(end_s))
             container, tries = self._reopen(inbox, tries)
@@ -111,9 +111,14 @@ class LiveReader:
                 continue
         raise AssertionError  # the delays do not end
 
-    def _broke_off(self, why: str, gave_frames: bool) -> MerEdgeError:
-        if self._source.kind == "pipe" and self._is_indexed and not gave_frames:
+    def _broke_off(self, why: str, connection: Connection) -> MerEdgeError:
+        if self._source.kind == "pipe" and self._is_indexed and not connection.gave_packets:
             return index_at_the_end(self._source)
+        if not connection.gave_frames:
+            return MerEdgeError(
+                f"{self._source.name}: there is nothing to decide on ({why}); expected sound or "
+                "pictures; check what writes it, or say what it is with --stream-format"
+            )
         return MerEdgeError(
             f"{self._source.name}: the source broke off ({why}); expected more of it; the "
             "decisions until then stand; check what writes it"
