@@ -12,9 +12,8 @@ from mer_edge.media.frames import Picture as ReadPicture
 from mer_edge.media.sound import Chunk, Sound
 from mer_edge.media.source import Media, open_media
 from mer_edge.segments import SAMPLE_RATE_HZ, SEGMENT_S, segment_count
-from mer_edge.text.source import find_text
 from runtime.stream.counts import StreamCounts
-from runtime.stream.inbox import EndItem, Inbox, Item, PictureItem, SoundItem, TextItem, now_s
+from runtime.stream.inbox import EndItem, Inbox, PictureItem, SoundItem, now_s
 from runtime.stream.pictures import Pixels
 
 
@@ -29,8 +28,6 @@ class FileReader:
     def __init__(
         self, path: Path, options: ClipOptions, wanted: tuple[str, ...], listens: bool
     ) -> None:
-        self._path = path
-        self._options = options
         self._wanted = wanted
         self._listens = listens
         hwaccel = options.hwaccel if "visual" in wanted else None
@@ -43,6 +40,11 @@ class FileReader:
         has = {"audio": self._media.sound, "visual": self._media.frames}
         return {name for name, reader in has.items() if reader is not None}
 
+    @property
+    def may_have_subtitles(self) -> bool:
+        """Whether there may be text in it."""
+        return True
+
     def read(self, inbox: Inbox, counts: StreamCounts) -> None:
         """Put everything into the inbox, an ``EndItem`` last.
 
@@ -50,8 +52,6 @@ class FileReader:
             MerEdgeError: the source cannot be read on.
             Closed: nobody takes any more.
         """
-        for item in self._texts():
-            inbox.put(item)
         duration_s = self._media.duration_s
         for segment in range(segment_count(duration_s)):
             start_s = segment * SEGMENT_S
@@ -69,18 +69,6 @@ class FileReader:
     def close(self) -> None:
         """Close the file."""
         self._opened.__exit__(None, None, None)
-
-    def _texts(self) -> Iterator[Item]:
-        text = self._options.text
-        if text.asr_model is not None:
-            return
-        found = find_text(self._path, text, None)
-        if found.utterances is None:
-            yield TextItem(found.text, 0.0)
-            return
-        for utterance in found.utterances:
-            yield TextItem(utterance.text, utterance.start_s)
-            yield TextItem(None, utterance.end_s)
 
 
 def _pixels(found: ReadPicture | None) -> Pixels | None:

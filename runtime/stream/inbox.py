@@ -44,14 +44,6 @@ class SeenItem:
 
 
 @dataclass(frozen=True)
-class TextItem:
-    """What is said from a time on."""
-
-    text: str | None
-    from_s: float
-
-
-@dataclass(frozen=True)
 class GapItem:
     """A stretch without gaps is at its end; the source may come back."""
 
@@ -75,7 +67,7 @@ class EndItem:
     """Why, where it is not the source's own end."""
 
 
-Item = SoundItem | PictureItem | SeenItem | TextItem | GapItem | BackItem | EndItem
+Item = SoundItem | PictureItem | SeenItem | GapItem | BackItem | EndItem
 
 
 class Inbox:

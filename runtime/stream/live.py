@@ -52,6 +52,11 @@ class LiveReader:
             name for name, kind in kinds.items() if choose_stream(self._container, kind) is not None
         }
 
+    @property
+    def may_have_subtitles(self) -> bool:
+        """Whether there may be text in it; raw data is not opened as something else to see."""
+        return bool(self._container.streams.subtitles)
+
     def read(self, inbox: Inbox, counts: StreamCounts) -> None:
         """Put what comes into the inbox, an ``EndItem`` last.
 

@@ -13,11 +13,11 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
 from mer_edge.left_behind import leave_behind
 from mer_edge.result import Result
-from mer_edge.text.source import find_text, read_text_file
 from runtime.defects import defect
 from runtime.recognizer import Recognizer
 from runtime.stream.counts import StreamCounts
 from runtime.stream.files import FileReader
+from runtime.stream.given_texts import given_texts
 from runtime.stream.grid import PATIENCE_S
 from runtime.stream.inbox import (
     BackItem,
@@ -29,7 +29,6 @@ from runtime.stream.inbox import (
     PictureItem,
     SeenItem,
     SoundItem,
-    TextItem,
 )
 from runtime.stream.live import LiveReader
 from runtime.stream.source import Source
@@ -64,6 +63,9 @@ class Reader(Protocol):
     @property
     def expects(self) -> set[str]: ...
 
+    @property
+    def may_have_subtitles(self) -> bool: ...
+
     def read(self, inbox: Inbox, counts: StreamCounts) -> None: ...
 
     def close(self) -> None: ...
@@ -89,7 +91,6 @@ class Session:
     ) -> None:
         self._source = source
         manifest = recognizer.bundle.manifest
-        self._uses_text = "text" in manifest.graphs
         _check_options(source, options, recognizer)
         asr_model = options.clip.text.asr_model
         wanted = tuple(name for name in ("audio", "visual") if name in manifest.graphs)
@@ -107,9 +108,10 @@ class Session:
             transcriber=self._transcriber,
             patience_s=RECORDING_PATIENCE_S if lossless else PATIENCE_S,
         )
-        if not isinstance(self.reader, FileReader):
-            for item in _given_texts(options.clip):
-                self.stream.set_text(item.text, item.from_s)
+        if "text" in manifest.graphs:
+            inside = self.reader.may_have_subtitles
+            for text, from_s in given_texts(source, options.clip.text, look_inside=inside):
+                self.stream.set_text(text, from_s)
         self._inbox = Inbox(self.stream.counts, lossless=lossless)
         self._thread = threading.Thread(target=self._read, daemon=True, name="source")
 
@@ -160,8 +162,6 @@ class Session:
             stream.add_picture(item.segment, item.picture)
         elif isinstance(item, SeenItem):
             stream.saw_pictures(item.until_s)
-        elif isinstance(item, TextItem) and self._uses_text:
-            stream.set_text(item.text, item.from_s)
         elif isinstance(item, BackItem):
             stream.restart(item.at_s)
 
@@ -220,19 +220,3 @@ def _open_reader(
     reader = LiveReader(source, needs, attempts=options.reconnect, paced=options.realtime)
     waits = source.kind == "pipe" or (reader.is_recording and not options.realtime)
     return reader, waits
-
-
-def _given_texts(options: ClipOptions) -> list[TextItem]:
-    """What the user says of a source that has no text beside it."""
-    if options.text.text_file is not None:
-        found = read_text_file(options.text.text_file)
-    elif options.text.text is not None:
-        found = find_text(Path("-"), options.text, None)
-    else:
-        return []
-    if found.utterances is None:
-        return [TextItem(found.text, 0.0)]
-    items = []
-    for said in found.utterances:
-        items += [TextItem(said.text, said.start_s), TextItem(None, said.end_s)]
-    return items
