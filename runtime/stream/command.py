@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -151,11 +152,11 @@ def _check_format(given: str | None, source: Source) -> None:
     check_format_options(given, source.format, names, protocol)
 
 
-def _attempts(given: str | None) -> int | None:
+def _attempts(given: str | None) -> float | None:
     if given is None:
-        return 5
-    if given == FOREVER:
         return None
+    if given == FOREVER:
+        return math.inf
     if not given.isdecimal():
         raise MerEdgeError(
             f"found --reconnect {given}; expected a number of attempts, 0 for none, or {FOREVER}"

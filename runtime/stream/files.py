@@ -41,6 +41,11 @@ class FileReader:
         return {name for name, reader in has.items() if reader is not None}
 
     @property
+    def is_recording(self) -> bool:
+        """Whether its end is the end."""
+        return True
+
+    @property
     def may_have_subtitles(self) -> bool:
         """Whether there may be text in it."""
         return True

@@ -17,6 +17,8 @@ from runtime.stream.source import Source, index_at_the_end, open_source
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 10.0
 """Between two attempts: half a second, twice as long each time, and at most this."""
+PLAYLISTS = ("hls", "dash")
+"""FFmpeg's formats of lists that may grow."""
 
 
 class LiveReader:
@@ -24,7 +26,7 @@ class LiveReader:
 
     Args:
         wanted: which of ``audio`` and ``visual`` somebody needs.
-        attempts: how often in a row a lost source is opened again; None is for ever.
+        attempts: how often in a row a lost source is opened again; may be infinite.
         paced: let a recording arrive as slowly as it was recorded.
 
     Raises:
@@ -32,7 +34,7 @@ class LiveReader:
     """
 
     def __init__(
-        self, source: Source, wanted: tuple[str, ...], *, attempts: int | None, paced: bool = False
+        self, source: Source, wanted: tuple[str, ...], *, attempts: float, paced: bool = False
     ) -> None:
         self._source = source
         self._wanted = wanted
@@ -41,7 +43,7 @@ class LiveReader:
         """Knows when a paced recording began."""
         self._container = aside(lambda: open_source(source), _close)
         self._is_indexed = "mov" in self._container.format.name.split(",")
-        self.is_recording = source.kind == "file" or _has_known_size(self._container)
+        self.is_recording = source.kind == "file" or _says_its_length(self._container)
         """Whether it was recorded before: then its end is the end, and it can wait for us."""
 
     @property
@@ -105,7 +107,7 @@ class LiveReader:
     def _reopen(self, inbox: Inbox, tries: int) -> tuple[Any, int]:
         """The source opened again, or None; and the attempts since it last gave anything."""
         for delay_s in _delays(tries):
-            if self._attempts is not None and tries >= self._attempts:
+            if tries >= self._attempts:
                 return None, tries
             tries += 1
             if inbox.wait_closed(delay_s):
@@ -147,7 +149,9 @@ def _delays(tries: int) -> Iterator[float]:
         tries += 1
 
 
-def _has_known_size(container: Any) -> bool:
+def _says_its_length(container: Any) -> bool:
+    if container.format.name in PLAYLISTS:  # the size is that of the list
+        return container.duration is not None
     try:
         return int(container.size) > 0
     except (AttributeError, TypeError, ValueError):

@@ -39,6 +39,8 @@ WAIT_S = 0.2
 """How long to wait for the source before looking whether anybody interrupts."""
 RECORDING_PATIENCE_S = 10.0
 """In a recording, sound and pictures may lie far apart; nothing is gained by not waiting."""
+ATTEMPTS = 5
+"""The usual number to open a lost source again."""
 CLOSE_WAIT_S = 0.5
 """How long the reader gets to close its source. One that still waits for it is left behind: whoever
 ended the stream shall not wait, too."""
@@ -51,8 +53,9 @@ class SessionOptions:
     clip: ClipOptions = field(default_factory=ClipOptions)
     """Text, face and detector, as for files."""
     window_segments: int = 5
-    reconnect: int | None = 5
-    """Attempts in a row to open a lost source again; None is for ever."""
+    reconnect: float | None = None
+    """Attempts in a row to open a lost source again, ``math.inf`` for ever; None is the usual
+    number where a source can come back."""
     realtime: bool = False
     """Let a file arrive as slowly as it was recorded; what comes too fast is dropped."""
 
@@ -65,6 +68,9 @@ class Reader(Protocol):
 
     @property
     def may_have_subtitles(self) -> bool: ...
+
+    @property
+    def is_recording(self) -> bool: ...
 
     def read(self, inbox: Inbox, counts: StreamCounts) -> None: ...
 
@@ -95,6 +101,7 @@ class Session:
         asr_model = options.clip.text.asr_model
         wanted = tuple(name for name in ("audio", "visual") if name in manifest.graphs)
         self.reader, lossless = _open_reader(source, options, wanted)
+        _check_uses(source, options, self.reader)
         self._transcriber = None
         if asr_model is not None:
             self._transcriber = Transcriber(asr_model, waits=lossless)
@@ -192,6 +199,30 @@ def _check_options(source: Source, options: SessionOptions, recognizer: Recogniz
             f"{source.name}: --frame-rate was given for what has a frame rate of its own; expected "
             "it for a directory of frames only; leave it out"
         )
+    if options.reconnect is not None and not source.can_return:
+        raise _no_return(source, f"a {source.kind}")
+
+
+def _check_uses(source: Source, options: SessionOptions, reader: Reader) -> None:
+    """As ``_check_options``, by what was found in the source."""
+    for option, given, name, what in (
+        ("--yunet", options.clip.yunet, "visual", "pictures"),
+        ("--asr", options.clip.text.asr_model, "audio", "sound"),
+    ):
+        if given is not None and name not in reader.expects:
+            raise MerEdgeError(
+                f"{source.name}: {option} was given for a source without {what}; expected it for "
+                "one that has some; leave it out"
+            )
+    if options.reconnect is not None and reader.is_recording:
+        raise _no_return(source, "a recording, whose end is the end")
+
+
+def _no_return(source: Source, what: str) -> MerEdgeError:
+    return MerEdgeError(
+        f"{source.name}: --reconnect was given for {what}; expected it for a camera or a live URL, "
+        "which may come back; leave it out"
+    )
 
 
 def _open_reader(
@@ -217,6 +248,7 @@ def _open_reader(
             "comes; expected a file without --realtime and --stream-format; leave --hwaccel out"
         )
     needs = (*wanted, "audio") if hears else wanted
-    reader = LiveReader(source, needs, attempts=options.reconnect, paced=options.realtime)
+    attempts = ATTEMPTS if options.reconnect is None else options.reconnect
+    reader = LiveReader(source, needs, attempts=attempts, paced=options.realtime)
     waits = source.kind == "pipe" or (reader.is_recording and not options.realtime)
     return reader, waits

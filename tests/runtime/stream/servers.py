@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,28 @@ def serving(answers: list[bytes], seconds: float) -> Iterator[tuple[str, Server]
         thread = threading.Thread(target=listener.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.server_port}/live.ts", server
+        listener.shutdown()
+
+
+@contextmanager
+def hosting(files: dict[str, bytes]) -> Iterator[str]:
+    """An address below which files are, each with its size."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = files[self.path.lstrip("/")]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            with suppress(OSError):  # who asked has gone
+                self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            """Tests are quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.server_port}"
         listener.shutdown()
 
 

@@ -194,6 +194,8 @@ def test_damage_in_a_file_is_told_as_offline(
         (["--stream", "-", "--realtime"], "--realtime was given for what is not a file"),
         (["--stream", "{video}", "--window-segments", "9"], "a window of 9 segments"),
         (["--stream", "{video}", "--reconnect", "-1"], "--reconnect -1"),
+        (["--stream", "{video}", "--reconnect", "3"], "--reconnect was given for a file"),
+        (["--stream", "-", "--reconnect", "forever"], "stdin: --reconnect was given for a pipe"),
         (["--stream", "{video}", "--json", "--quiet"], "--json and --quiet"),
         (["--stream", "{video}", "--plot", "a.png"], "--plot was given with --stream"),
         (["--stream", "{video}", "--batch", "2"], "--batch was given with --stream"),
