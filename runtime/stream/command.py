@@ -136,6 +136,12 @@ def _check(args: argparse.Namespace) -> None:
             raise MerEdgeError(
                 f"{option} was given with --stream; expected it for files; leave it out"
             )
+    if args.out is not None and args.out.suffix.lower() == ".parquet":
+        raise MerEdgeError(
+            f"found --out {args.out} for a stream, whose decisions are JSON lines, written as they "
+            f"are made; expected a name such as {args.out.with_suffix('.jsonl')}; take that, or "
+            "record the stream first and infer the file"
+        )
     check_outputs({"--out": args.out}, [Path(args.stream), args.text_file])
 
 

@@ -206,6 +206,7 @@ def test_damage_in_a_file_is_told_as_offline(
         (["--stream", "{video}", "--text", "a", "--no-text"], "--text and --no-text"),
         (["--stream", "{video}", "--frame-rate", "5"], "--frame-rate"),
         (["--stream", "{video}", "--out", "/dev/null"], "--out /dev/null: a device or a pipe"),
+        (["--stream", "{video}", "--out", "a/b.Parquet"], "such as a/b.jsonl; take that"),
         (["--stream", "{video}", "--asr", "nowhere"], "--asr nowhere: no such directory"),
         (["--stream", "{video}", "--face", "0"], "--face 0"),
         (["--stream", "{video}", "--device", "npu"], "--device npu"),
