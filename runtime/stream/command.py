@@ -154,8 +154,8 @@ def _check_format(given: str | None, source: Source) -> None:
     protocol = "pipe" if source.target == "pipe:0" else "file"
     if source.kind == "url":
         protocol = source.target.split("://", 1)[0].lower()
-    names = [pair.split("=", 1)[0] for pair in given.split(":")[1:]]
-    check_format_options(given, source.format, names, protocol)
+    options = dict(pair.split("=", 1) for pair in given.split(":")[1:])
+    check_format_options(given, source.format, options, protocol)
 
 
 def _attempts(given: str | None) -> float | None:

@@ -1,12 +1,15 @@
-"""Does FFmpeg know the options of ``--stream-format``? It takes any, and forgets what it does not.
+"""Does FFmpeg know the options of ``--stream-format``, and take their values?
 
-PyAV does not say which options were left over. FFmpeg's own tables do, and they are asked through
-the library that PyAV has loaded, by the public functions of libavformat and libavutil.
+It takes any option, and forgets what it does not know; a value that it does not take is an error
+that names neither. FFmpeg's own tables tell both, and they are asked through the library that PyAV
+has loaded, by the public functions of libavformat and libavutil.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -31,6 +34,24 @@ CARRIERS = {
 """What hands its options on to which protocols below it."""
 
 
+MOST_BYTES = 1 << 20
+"""Of the structures that have options: the largest, of UDP, has 64 KiB."""
+
+
+class _Option(ctypes.Structure):
+    """The public head of FFmpeg's AVOption, unchanged from 5 to 8."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("help", ctypes.c_char_p),
+        ("offset", ctypes.c_int),
+        ("type", ctypes.c_int),
+        ("default", ctypes.c_int64),
+        ("min", ctypes.c_double),
+        ("max", ctypes.c_double),
+    ]
+
+
 class _InputFormat(ctypes.Structure):
     """The public head of FFmpeg's AVInputFormat, unchanged from 5 to 8."""
 
@@ -44,29 +65,41 @@ class _InputFormat(ctypes.Structure):
     ]
 
 
-def check_format_options(given: str, format_: str, options: list[str], protocol: str) -> None:
-    """Refuse options that neither the format nor the protocol has.
+def check_format_options(given: str, format_: str, options: dict[str, str], protocol: str) -> None:
+    """Refuse options that neither the format nor the protocol has, and values that it cannot have.
 
     Where libavformat cannot be asked, as on Windows, nothing is refused.
 
     Args:
         given: ``--stream-format`` as it was given.
         format_: FFmpeg's name of it.
-        options: their names.
+        options: names and values.
         protocol: of the source: ``udp``, ``http``, ..., ``file`` or ``pipe``.
 
     Raises:
-        MerEdgeError: names the first that is not known.
+        MerEdgeError: names the first that is not known, or whose value is none.
     """
     library = _library()
     if library is None:
         return
     classes = list(_classes(library, format_, protocol))
-    for option in options:
-        if option not in OF_ANY_PROTOCOL and not any(_has(library, c, option) for c in classes):
+    for name, value in options.items():
+        found = ((class_, _find(library, class_, name)) for class_ in classes)
+        class_, option = next(((c, o) for c, o in found if o is not None), (0, None))
+        if option is not None:
+            why = _why_not(library, class_, option, value)
+            if why is None and _is_no_rate(library, name, value):
+                why = "expected frames a second"
+            if why is not None:
+                raise MerEdgeError(
+                    f"found --stream-format {given}, but '{value}' is no value of FFmpeg's option "
+                    f"'{name}' ({why}); correct it, or leave it out (ffmpeg -h demuxer={format_} "
+                    "lists the options)"
+                )
+        elif name not in OF_ANY_PROTOCOL:
             raise MerEdgeError(
                 f"found --stream-format {given}, but FFmpeg's {format_} over {protocol} has no "
-                f"option '{option}' and would pass it by; expected one that it has; correct it, or "
+                f"option '{name}' and would pass it by; expected one that it has; correct it, or "
                 f"leave it out (ffmpeg -h demuxer={format_} lists them)"
             )
 
@@ -81,10 +114,36 @@ def _classes(library: Any, format_: str, protocol: str) -> Iterator[int]:
             yield of_protocol
 
 
-def _has(library: Any, class_: int, option: str) -> bool:
+def _find(library: Any, class_: int, option: str) -> _Option | None:
     object_ = ctypes.c_void_p(class_)
-    name = option.encode("utf-8", "surrogateescape")
-    return bool(library.av_opt_find(ctypes.byref(object_), name, None, DECODING, OF_A_CLASS))
+    found = library.av_opt_find(ctypes.byref(object_), _bytes(option), None, DECODING, OF_A_CLASS)
+    return _Option.from_address(found) if found else None
+
+
+def _why_not(library: Any, class_: int, option: _Option, value: str) -> str | None:
+    """Why an object of the class does not take the value: one of zeros is made and asked."""
+    if not 0 <= option.offset < MOST_BYTES // 2:
+        return None
+    memory = ctypes.create_string_buffer(MOST_BYTES)
+    ctypes.c_void_p.from_buffer(memory).value = class_
+    code = library.av_opt_set(memory, option.name, _bytes(value), 0)
+    library.av_opt_free(memory)
+    if code >= 0:
+        return None
+    if code == -errno.ERANGE:
+        return f"expected {option.min:.0f} to {option.max:.0f}"
+    return os.strerror(-code) if -code in errno.errorcode else "it cannot be read"
+
+
+def _is_no_rate(library: Any, name: str, value: str) -> bool:
+    """Whether it is a frame rate, which devices take as a text and read later, and cannot be."""
+    numbers = (ctypes.c_int * 2)()
+    read: int = library.av_parse_video_rate(numbers, _bytes(value))
+    return name == "framerate" and read < 0
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 @cache
@@ -101,6 +160,9 @@ def _library() -> Any | None:
         library.av_opt_find.restype = ctypes.c_void_p
         text, number = ctypes.c_char_p, ctypes.c_int
         library.av_opt_find.argtypes = [ctypes.c_void_p, text, text, number, number]
+        library.av_opt_set.argtypes = [ctypes.c_void_p, text, text, number]
+        library.av_opt_free.argtypes, library.av_opt_free.restype = [ctypes.c_void_p], None
+        library.av_parse_video_rate.argtypes = [ctypes.c_void_p, text]
     except (OSError, AttributeError):
         return None
     return library

@@ -134,7 +134,16 @@ def _parse_format(given: str | None) -> tuple[str | None, dict[str, str]]:
             f"found --stream-format {given}; expected a name and its options, such as "
             "s16le:sample_rate=16000:ch_layout=mono"
         )
-    return name, dict(pair.split("=", 1) for pair in pairs)
+    options: dict[str, str] = {}
+    for pair in pairs:
+        option, value = pair.split("=", 1)
+        if option in options:
+            raise MerEdgeError(
+                f"found --stream-format {given} with '{option}' twice; expected it once; leave one "
+                "out"
+            )
+        options[option] = value
+    return name, options
 
 
 def _camera(given: str, format_: str | None, options: dict[str, str]) -> Source:
@@ -194,6 +203,11 @@ def _why_not(source: Source, error: BaseException) -> str:
     if source.kind == "url":
         return (
             f"cannot be opened ({why}); expected a stream there; check the address and the server"
+        )
+    if source.format is not None:
+        return (
+            f"cannot be read as {source.format} ({why}); expected that, with the options that it "
+            "needs; check what is there, correct --stream-format, or leave it out"
         )
     return (
         f"cannot be read as media ({why}); expected a container such as mpegts, matroska or wav, "

@@ -93,4 +93,8 @@ def test_a_file_of_words_is_no_stream(tmp_path: Path) -> None:
     path = tmp_path / "words.mp4"
     path.write_text("no media at all\n" * 100)
     with pytest.raises(MerEdgeError, match=r"words\.mp4: cannot be read as media"):
+        open_source(parse_source(str(path)))
+    with pytest.raises(
+        MerEdgeError, match=r"words\.mp4: cannot be read as mov \(.* --stream-format"
+    ):
         open_source(parse_source(str(path), "mov"))
