@@ -7,6 +7,7 @@ Where nobody keeps them the command ends, as any filter does.
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from typing import TextIO
 
 from mer_edge.errors import MerEdgeError
 from runtime.results import printable
+
+PATIENCE_S = 0.2
+"""How long somebody who reads is waited for after a signal."""
 
 
 class Audience:
@@ -26,6 +30,14 @@ class Audience:
 
     def __init__(self, out: Path | None) -> None:
         self._out = out
+        self._is_over = False
+
+    def end(self) -> None:
+        """A signal has come: who has gone, too, or does not read just now, is not waited for."""
+        self._is_over = True
+        for stream in (sys.stdout, sys.stderr):
+            if not _takes_more(stream):
+                _into_nothing(stream)
 
     @contextmanager
     def told(self, stream: TextIO | None = None) -> Iterator[None]:
@@ -35,7 +47,7 @@ class Audience:
             stream: what it is printed on; None for stdout.
 
         Raises:
-            BrokenPipeError: the reader has gone, and nobody keeps the results.
+            BrokenPipeError: the reader has gone, nobody keeps the results, and it is not the end.
             MerEdgeError: it is a file on a full disk or the like.
         """
         stream = stream or sys.stdout
@@ -56,6 +68,9 @@ class Audience:
             self._go_on(stream)
 
     def _go_on(self, stream: TextIO) -> None:
+        if self._is_over:
+            _into_nothing(stream)
+            return
         if self._out is None:
             raise BrokenPipeError
         _into_nothing(stream)
@@ -63,6 +78,14 @@ class Audience:
             note = f"note: nobody reads the results any more; they go on into {self._out}"
             with self.told(sys.stderr):
                 print(printable(note), file=sys.stderr, flush=True)
+
+
+def _takes_more(stream: TextIO) -> bool:
+    """Whether a write ends soon; True where that cannot be known, as on Windows."""
+    try:
+        return bool(select.select([], [stream.fileno()], [], PATIENCE_S)[1])
+    except (OSError, ValueError):
+        return True
 
 
 def _into_nothing(stream: TextIO) -> None:

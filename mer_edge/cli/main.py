@@ -83,7 +83,7 @@ def _guarded(arguments: list[str], ending: Ending) -> int:
     except BrokenPipeError:
         # The reader went away (`mer-edge infer ... | head`): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
+        return _interrupted() if ending.signal else EXIT_OK
     except OSError as error:
         # The system said no (permission, disk, a vanished folder): its own words are the clearest.
         return _bad_input(error)

@@ -97,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
     report.notice = recognizer.bundle.manifest.notice
     session = Session(recognizer, source, options)
     code = _decide(session, report)
+    if code == EXIT_INTERRUPTED:
+        report.end()
     report.close(source.name, session.stream.counts, _next_command(args))
     if code == EXIT_INTERRUPTED:
         report.interrupted(session.stream.counts)

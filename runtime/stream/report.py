@@ -85,6 +85,10 @@ class StreamReport:
             with self._audience.told():
                 print(_line(result), flush=True)
 
+    def end(self) -> None:
+        """A signal has come: what is told now waits for nobody who does not read."""
+        self._audience.end()
+
     def interrupted(self, counts: StreamCounts) -> None:
         """What stands after Ctrl-C."""
         told = f"interrupted after {counts.decisions} decisions"

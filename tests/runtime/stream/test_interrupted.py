@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from runtime.stream.aside import aside
-from tests.runtime.media import face_video
+from tests.runtime.media import face_video, tone_wav
 from tests.runtime.stream.servers import remuxed
 
 ROOT = Path(__file__).parents[3]
@@ -60,11 +60,11 @@ def end(process: subprocess.Popen[bytes], number: signal.Signals) -> tuple[str, 
     return (shown or b"").decode(), err.decode()
 
 
-def is_read(file: int) -> bool:
-    """Whether the reader of a pipe has taken everything."""
+def unread(file: int) -> int:
+    """Bytes in a pipe."""
     left = array.array("i", [0])
     fcntl.ioctl(file, termios.FIONREAD, left)
-    return left[0] == 0
+    return left[0]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_silent_stdin(bundle_path: Path, number: signal.Signals) -> None:
     process.stdin.write(PACKET)
     process.stdin.flush()
     pipe = process.stdin.fileno()
-    until(lambda: is_read(pipe))
+    until(lambda: unread(pipe) == 0)
     assert end(process, number)[1] == "interrupted\n"
 
 
@@ -93,7 +93,7 @@ def test_a_named_pipe_whose_writer_is_silent(bundle_path: Path, tmp_path: Path) 
     process = started(bundle_path, "--stream", pipe)
     with pipe.open("wb", buffering=0) as writer:
         writer.write(PACKET)
-        until(lambda: is_read(writer.fileno()))
+        until(lambda: unread(writer.fileno()) == 0)
         assert end(process, signal.SIGTERM)[1] == "interrupted\n"
 
 
@@ -175,6 +175,37 @@ def test_the_wait_for_a_lost_source(
         shown, err = end(process, signal.SIGINT)
     assert shown.count("\n") == 2
     assert err == "interrupted after 2 decisions\n"
+
+
+@pytest.mark.parametrize("shown", [[], ["--json"]])
+def test_a_reader_that_goes_with_the_same_ctrl_c(
+    bundle_path: Path, tmp_path: Path, shown: list[str]
+) -> None:
+    """As ``mer-edge ... | tee FILE`` on a terminal."""
+    sound = tone_wav(tmp_path / "tone.wav", 20.0)
+    process = started(bundle_path, "--stream", sound, "--realtime", *shown, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert process.stderr is not None
+    with process.stderr:
+        told = process.stderr.read().decode().splitlines()
+    assert told[-1].startswith("interrupted after ")
+    assert len(told) == 1 + bool(shown)
+
+
+def test_a_reader_that_does_not_read(bundle_path: Path, tmp_path: Path) -> None:
+    """The pipe is full; neither the summary nor the end waits for room in it."""
+    sound = tone_wav(tmp_path / "tone.wav", 300.0)
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = started(bundle_path, "--stream", sound, stdout=writer)
+    os.close(writer)
+    until(lambda: unread(reader) > 4096 - 200)
+    assert end(process, signal.SIGTERM)[1].startswith("interrupted after ")
+    os.close(reader)
 
 
 def test_what_nobody_waits_for_any_more_is_put_away() -> None:
