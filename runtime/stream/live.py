@@ -119,7 +119,7 @@ class LiveReader:
         raise AssertionError  # the delays do not end
 
     def _broke_off(self, why: str, connection: Connection) -> MerEdgeError:
-        if self._source.kind == "pipe" and self._is_indexed and not connection.gave_packets:
+        if self._source.kind != "file" and self._is_indexed and not connection.gave_packets:
             return index_at_the_end(self._source)
         if not connection.gave_frames:
             return MerEdgeError(

@@ -111,10 +111,13 @@ def open_source(source: Source) -> Any:
 
 def index_at_the_end(source: Source) -> MerEdgeError:
     """An mp4 was read to its end for its index, and what that points to has gone by."""
+    who, instead = "a pipe cannot", "give the file's name instead"
+    if source.kind == "url":
+        who, instead = "this server does not", "fetch the file first"
     return MerEdgeError(
-        f"{source.name}: found an mp4 or mov whose index ('moov') is at its end, and a pipe cannot "
-        "go back from there; expected the index before the media; give the file's name instead, or "
-        "write it with ffmpeg -movflags +faststart (into a pipe: frag_keyframe+empty_moov)"
+        f"{source.name}: found an mp4 or mov whose index ('moov') is at its end, and {who} go back "
+        f"from there; expected the index before the media; {instead}, or write it with ffmpeg "
+        "-movflags +faststart (into a pipe: frag_keyframe+empty_moov)"
     )
 
 

@@ -23,7 +23,7 @@ from runtime.stream.source import parse_source
 from tests.grey_detector import Grey
 from tests.media_files import Picture, Voice, write_media
 from tests.runtime.stream.media import TEXT, assert_same, clip_file, offline, swell
-from tests.runtime.stream.servers import piped, remuxed, serving
+from tests.runtime.stream.servers import hosting, piped, remuxed, serving
 from tests.transport_stream import AUDIO_IDS, VIDEO_IDS, restamp
 
 SAID = ClipOptions(text=TextOptions(text=TEXT))
@@ -122,6 +122,9 @@ def test_an_mp4_from_a_pipe_needs_its_index_first(
     message = str(caught.value)
     assert "index ('moov') is at its end, and a pipe cannot go back" in message
     assert "give the file's name instead, or write it with ffmpeg -movflags +faststart" in message
+    with hosting({"a.mp4": path.read_bytes()}) as place, pytest.raises(MerEdgeError) as caught:
+        decided(session(recognizer, f"{place}/a.mp4"))  # nothing but the whole file is given
+    assert "is at its end, and this server does not go back" in str(caught.value)
 
 
 @pytest.mark.parametrize("what", ["sound", "pictures", "both"])
