@@ -13,7 +13,7 @@ from runtime.stream.clock import Drift, Origin, Pacer, StampClock
 from runtime.stream.counts import StreamCounts
 from runtime.stream.inbox import Inbox
 from runtime.stream.lanes import PictureLane, SoundLane
-from runtime.stream.source import reason
+from runtime.stream.source import reason, silence_s
 
 MOST_FAILED_AT_FIRST = 500
 """A source of which so many packets fail before anything decodes is given up."""
@@ -63,6 +63,8 @@ class Connection:
         self._streams: list[Any] = [stream for stream, lane in lanes if lane is not None]
         self._drift = Drift() if aligns and self._sound and self._pictures else None
         self._packets, self._failed, self._frames = 0, 0, 0
+        self.silent_s = 0.0
+        """How long nothing had come when it broke off."""
         self._found = f"{describe_streams(container)} in {container.format.name}"
 
     @property
@@ -121,6 +123,7 @@ class Connection:
         except IndexError:
             return  # The end, where a stream more was found on the way (READ_ERRORS).
         except READ_ERRORS as error:
+            self.silent_s = silence_s(error)
             yield reason(error)
 
     def _decode(self, packet: Any) -> None:

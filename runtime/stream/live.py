@@ -69,7 +69,7 @@ class LiveReader:
         tries = 0
         while True:
             why = connection.read()
-            lost_s, end_s = now_s(), connection.end_s
+            lost_s, end_s = now_s() - connection.silent_s, connection.end_s
             tries = 0 if connection.gave_frames else tries
             if why is None and (self.is_recording or not self._source.can_return):
                 inbox.put(EndItem(end_s))

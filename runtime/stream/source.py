@@ -128,6 +128,11 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def silence_s(error: BaseException) -> float:
+    """How long nothing had come when FFmpeg gave up."""
+    return READ_TIMEOUT_S if isinstance(error, av.ExitError) else 0.0
+
+
 def _parse_format(given: str | None) -> tuple[str | None, dict[str, str]]:
     if given is None:
         return None, {}

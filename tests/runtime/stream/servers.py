@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -72,6 +73,36 @@ def serving(answers: list[bytes], seconds: float) -> Iterator[tuple[str, Server]
         thread.start()
         yield f"http://127.0.0.1:{listener.server_port}/live.ts", server
         listener.shutdown()
+
+
+@contextmanager
+def silent_after(answers: list[bytes]) -> Iterator[str]:
+    """A URL that gives each connection the next of ``answers`` and then says nothing more.
+
+    There are no connections after these.
+    """
+    over = threading.Event()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def serve() -> None:
+            taken = []
+            for data in answers:
+                try:
+                    taken.append(listener.accept()[0])
+                except OSError:
+                    break
+                taken[-1].recv(65536)
+                taken[-1].sendall(b"HTTP/1.0 200 OK\r\n\r\n" + data)
+            listener.close()
+            over.wait()
+            for connection in taken:
+                connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/live.ts"
+        over.set()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from runtime.stream.source import parse_source
 from tests.grey_detector import Grey
 from tests.media_files import Picture, Voice, write_media
 from tests.runtime.stream.media import TEXT, assert_same, clip_file, offline, swell
-from tests.runtime.stream.servers import hosting, piped, remuxed, serving
+from tests.runtime.stream.servers import hosting, piped, remuxed, serving, silent_after
 from tests.transport_stream import AUDIO_IDS, VIDEO_IDS, restamp
 
 SAID = ClipOptions(text=TextOptions(text=TEXT))
@@ -228,6 +228,22 @@ def test_a_lost_source_is_found_again(recognizer: Recognizer, clip: Path, tmp_pa
     assert len(results) - again in (4, 5)
     assert after.start_s - before.end_s == pytest.approx(counts.gap_s, abs=0.96)
     assert any("found again 1 times" in note for note in after.notes)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_silence_in_which_a_source_is_lost_is_in_the_gap(
+    recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "READ_TIMEOUT_S", 1.2)
+    data = remuxed(clip_file(tmp_path / "clip.mp4", 4.0), tmp_path / "copy.ts")
+    with silent_after([data, data]) as url:
+        opened = session(recognizer, url, SessionOptions(SAID, 3, reconnect=1))
+        results: list[Result] = []
+        with opened, pytest.raises(MerEdgeError, match="did not come back in 1 attempts"):
+            results.extend(opened.results())
+    again = next(result for result in results[1:] if result.segments == 1)
+    assert again.start_s >= 4.0 + 1.2
+    assert opened.stream.counts.gap_s > 1.0
 
 
 def test_damage_in_the_middle_is_counted_and_passed_by(
