@@ -15,7 +15,7 @@ _left: list[threading.Thread] = []
 
 def leave_behind(thread: threading.Thread) -> None:
     """Nobody waits any more for ``thread``, a daemon, which may be at work still."""
-    _left[:] = [known for known in (*_left, thread) if known.is_alive()]
+    _left[:] = [*(known for known in _left if known.is_alive()), thread]
 
 
 def end_process(code: int) -> None:

@@ -40,8 +40,8 @@ def aside(work: Callable[[], T], discard: Callable[[T], None]) -> T:
             outcome.set_exception(error)
 
     thread = threading.Thread(target=run, daemon=True, name="aside")
-    thread.start()
     try:
+        thread.start()
         while not outcome.done():
             wait([outcome], LOOK_S)
     except BaseException:

@@ -123,7 +123,12 @@ class Session:
         self._thread = threading.Thread(target=self._read, daemon=True, name="source")
 
     def __enter__(self) -> Session:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # a signal may come while it starts, and then nobody leaves
+            self._inbox.close()
+            leave_behind(self._thread)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

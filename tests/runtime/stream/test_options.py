@@ -19,7 +19,7 @@ from tests.media_files import Voice, write_media
 from tests.runtime.stream.media import clip_file
 from tests.runtime.stream.servers import hosting, piped, remuxed
 
-PLAYLIST = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\na.ts\n"
+PLAYLIST = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXTINF:4.0,\na.ts\n"
 
 
 def refused(recognizer: Recognizer, given: str | Path, options: SessionOptions) -> str:
@@ -52,10 +52,11 @@ def test_attempts_for_a_recording(recognizer: Recognizer, tmp_path: Path) -> Non
 @pytest.mark.parametrize("is_closed", [False, True])
 def test_a_playlist_that_grows_is_live(tmp_path: Path, is_closed: bool) -> None:
     """The list has a size, as a recording has."""
-    data = remuxed(clip_file(tmp_path / "clip.mp4", 2.0), tmp_path / "clip.ts")
+    data = remuxed(clip_file(tmp_path / "clip.mp4", 4.0), tmp_path / "clip.ts")
     list_ = PLAYLIST + (b"#EXT-X-ENDLIST\n" if is_closed else b"")
     with hosting({"live.m3u8": list_, "a.ts": data}) as place:
         reader = LiveReader(parse_source(f"{place}/live.m3u8"), ("audio",), attempts=0)
+        reader._container.close()
     assert reader.is_recording == is_closed
 
 
