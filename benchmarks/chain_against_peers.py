@@ -138,7 +138,7 @@ def measure_speed(
     times = rounds.times_ms
     latencies = {name: Latency.of(values) for name, values in times.items()}
     pairs = [(c.what, c.own, c.other) for c in SPEED] + list(ALSO)
-    stability = watch.judge(latencies[INT8].p50_ms, latencies[INT8].p99_ms)
+    stability = watch.judge({f"the {name}": latencies[name].tail for name in (INT8, FP32)})
     return {
         "latency_ms": {name: asdict(latency) for name, latency in latencies.items()},
         "engines": {name: partner.engine for name, partner in partners.items()},

@@ -85,7 +85,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "clip": {"segments": args.segments, "tokens": args.tokens},
         "rounds": args.rounds,
         "bundles": {k: msgspec.to_builtins(bundle_facts(b)) for k, b in bundles.items()},
-        "stability": msgspec.to_builtins(watch.judge(1.0, 1.0)),
+        "stability": msgspec.to_builtins(watch.judge()),
         "ceilings": ceilings,
         "graphs": [
             _row(graph, precision, work, 1e3 / best[f"{graph} {precision}"], ceilings)

@@ -69,7 +69,7 @@ def main() -> int:
         "processor": read_machine().processor,
         "onnxruntime": read_machine().versions["onnxruntime"],
         "rounds": args.rounds,
-        "stability": asdict(watch.judge(1.0, 1.0)),
+        "stability": asdict(watch.judge()),
         "rows": rows,
     }
     for name, content in (

@@ -64,7 +64,7 @@ def main() -> int:
         "onnxruntime": read_machine().versions["onnxruntime"],
         "bundle": f"{bundle.manifest.preset}, {bundle.manifest.graphs['audio'].precision}",
         "rounds": args.rounds,
-        "stability_alone": asdict(watch.judge(1.0, 1.0)),
+        "stability_alone": asdict(watch.judge()),
         "rows": rows,
     }
     for name, content in (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class MerEdgeError(Exception):
     """Something a user can mend. The command line prints it as one line and exits with 2.
@@ -19,3 +21,18 @@ class MissingExtraError(MerEdgeError):
             f"{purpose} needs the package {package}, which is not installed; "
             f"run: pip install 'mer-edge[{extra}]'"
         )
+
+
+NO_MEMORY = (
+    "the system has no memory, or no thread, left for it; expected more; close other programs, "
+    "raise the limit (ulimit -v, -u), or take fewer --threads or --workers"
+)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether it is the system's no to memory, or to a thread: nobody's defect."""
+    return (
+        isinstance(error, MemoryError)
+        or getattr(error, "errno", None) in (errno.ENOMEM, errno.EAGAIN)
+        or (isinstance(error, RuntimeError) and "can't start new thread" in str(error))
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -89,7 +90,13 @@ def check_device(device: str) -> None:
 
 
 def check_threads(threads: int | None) -> None:
-    """Raise a MerEdgeError for a number of threads that nobody should start."""
+    """Raise a MerEdgeError for a number of threads that nobody should start; None is the usual."""
+    if threads is not None:
+        check_count("--threads", threads)
+
+
+def check_count(option: str, threads: int) -> None:
+    """As ``check_threads``, for any option that starts some."""
     most = max(MAX_THREADS, os.cpu_count() or 1)
-    if threads is not None and not 1 <= threads <= most:
-        raise MerEdgeError(f"--threads {threads}: expected 1 to {most}")
+    if not isinstance(threads, Integral) or not 1 <= threads <= most:
+        raise MerEdgeError(f"{option} {threads}: expected a whole number from 1 to {most}")

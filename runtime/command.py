@@ -12,6 +12,7 @@ from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
 from runtime.batch import command as batch_command
 from runtime.clip_arguments import add_clip_arguments, clip_options
+from runtime.defects import defect, refused
 from runtime.engine_arguments import add_engine_arguments, engine_options
 from runtime.output_paths import check_outputs, model_files
 from runtime.stream import command as stream_command
@@ -119,13 +120,11 @@ def _recognize_file(
         except MerEdgeError as error:
             report.error(file, error)
             return False
-        except OSError as error:  # the system said no, for example to a folder on the way
-            report.error(file, MerEdgeError(f"{file}: {error}"))
+        except OSError as error:
+            report.error(file, refused(file, error))
             return False
         except Exception as error:  # a defect of ours on one file must not stop the others
             check_ending()
-            from runtime.defects import defect
-
             report.error(file, defect(file, error))
             return False
         if result is None:

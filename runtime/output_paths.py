@@ -11,6 +11,8 @@ from mer_edge.errors import MerEdgeError
 TEXTS = (".srt", ".vtt", ".txt")
 """What a file's own text ends in, with the file's name before it."""
 
+JOURNAL_SUFFIX = ".job"
+
 Place = tuple[object, ...]
 """The same for two paths exactly if they mean one file, however they are spelled."""
 
@@ -74,6 +76,25 @@ def model_files(
         from mer_edge.text.asr import MODEL_FILES, VOCABULARIES
 
         yield from (asr / name for name in (*MODEL_FILES, *VOCABULARIES))
+
+
+def journal_path(out: Path) -> Path:
+    """Where the journal of a folder job's results is."""
+    return out.with_name(out.name + JOURNAL_SUFFIX)
+
+
+def check_no_job(out: Path) -> None:
+    """Refuse the results of a folder job: it would take what replaced them for its own.
+
+    Raises:
+        MerEdgeError: a journal lies beside ``out``.
+    """
+    journal = journal_path(out)
+    if journal.exists():
+        raise MerEdgeError(
+            f"--out {out}: found {journal.name} beside it, so these are the results of a folder "
+            "job; expected a name of its own; take another, or remove both"
+        )
 
 
 class _Places:

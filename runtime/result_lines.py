@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from mer_edge.files import FREE_SPACE, check_new_file, disk_errors
+from runtime.output_paths import check_no_job
 
 MANY_BYTES = 1 << 20
 
@@ -48,9 +51,25 @@ class LineFile:
         """Onto the disk, for the day the power fails."""
         os.fsync(self._file.fileno())
 
+    def is_at(self, path: Path) -> bool:
+        """Whether it still has this name, and nothing else has taken it."""
+        try:
+            there, ours = path.stat(), os.fstat(self._file.fileno())
+        except FileNotFoundError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
     def close(self) -> None:
         """What was added stays."""
         self._file.close()
+
+
+def crc_of(lines: Iterable[bytes]) -> int:
+    """CRC-32 of lines one behind the other."""
+    crc = 0
+    for line in lines:
+        crc = zlib.crc32(line, crc)
+    return crc
 
 
 class ResultLines:
@@ -64,11 +83,12 @@ class ResultLines:
         out: where the lines are to be.
 
     Raises:
-        MerEdgeError: no file can be there.
+        MerEdgeError: no file can be there, or the results of a folder job are.
     """
 
     def __init__(self, out: Path) -> None:
         check_new_file(out, f"--out {out}")
+        check_no_job(out)
         self._out = out
         self._file: LineFile | None = None
         self.path: Path | None = None
@@ -107,8 +127,10 @@ class ResultLines:
         """All lines are there: they take the place of ``--out``.
 
         Raises:
-            MerEdgeError: the disk is full or gone; the lines are where they were.
+            MerEdgeError: the disk is full or gone, or a folder job has begun there; the lines are
+                where they were.
         """
+        check_no_job(self._out)
         with disk_errors(self._out, "writing the results", self._kept()):
             self._opened().close()
             assert self.path is not None

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from mer_edge import __version__
 from mer_edge.cli.signals import Ending, ending_in_order
-from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.errors import NO_MEMORY, MerEdgeError, MissingExtraError, is_out_of_memory
 from mer_edge.left_behind import end_process
 
 EXIT_OK = 0
@@ -87,10 +87,12 @@ def _guarded(arguments: list[str], ending: Ending) -> int:
     except OSError as error:
         # The system said no (permission, disk, a vanished folder): its own words are the clearest.
         return _bad_input(error)
-    except Exception:  # a library's own words for a KeyboardInterrupt that came in it
-        if ending.signal is None:
-            raise
-        return _interrupted()
+    except Exception as error:
+        if ending.signal is not None:  # a library's own words for a KeyboardInterrupt in it
+            return _interrupted()
+        if is_out_of_memory(error):
+            return _bad_input(MerEdgeError(f"mer-edge: {NO_MEMORY}"))
+        raise
 
 
 def _bad_input(error: Exception) -> int:

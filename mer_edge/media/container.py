@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from mer_edge.errors import MerEdgeError
+from mer_edge.errors import NO_MEMORY, MerEdgeError, is_out_of_memory
 from mer_edge.media.hardware import FILES_ONLY, open_on_device
 
 # PyAV keeps FFmpeg's log off stderr unless a program asks for it; said here because the error
@@ -22,6 +22,16 @@ READ_ERRORS = (av.FFmpegError, OSError, ValueError, IndexError)
 end of an MPEG-TS in which FFmpeg has found a stream more on the way."""
 NOT_MEDIA_FORMATS = frozenset({"tty", "srt", "webvtt", "ass", "lrc", "concat", "ffmetadata"})
 """Demuxers that take plain text for media (a .txt as an ANSI film, a list of other files)."""
+
+
+def check_room(error: Exception, name: str) -> None:
+    """What fails for want of memory says nothing about the file.
+
+    Raises:
+        MerEdgeError: ``error``, raised in reading or decoding ``name``, is the system's no.
+    """
+    if is_out_of_memory(error):
+        raise MerEdgeError(f"{name}: {NO_MEMORY}") from error
 
 
 @contextmanager
@@ -63,6 +73,7 @@ def _open(path: Path, hwaccel: str | None) -> Any:
     except PermissionError as error:
         raise _unreadable(path) from error
     except (av.FFmpegError, OSError, ValueError) as error:
+        check_room(error, str(path))
         raise MerEdgeError(f"{path}: {_why_not_media(path, error)}") from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.media.container import READ_ERRORS, open_container
+from mer_edge.media.container import READ_ERRORS, check_room, open_container
 from mer_edge.media.pieces import UNCHANGED, StampMend
 from mer_edge.media.stopping import check_stopped
 
@@ -93,7 +93,8 @@ def stream_packets(container: Any, stream: Any, mend: StampMend) -> Iterator[Any
     packets = container.demux(stream)
     try:
         yield from mend.applied(packets) if mend else packets
-    except READ_ERRORS:
+    except READ_ERRORS as error:
+        check_room(error, container.name)
         return
 
 
@@ -102,12 +103,14 @@ def decode_packet(packet: Any, count: DecodeCount) -> list[Any]:
 
     Raises:
         Stopped: nobody waits for them any more.
+        MerEdgeError: there is no memory for it.
     """
     check_stopped()
     count.packets += bool(packet.size)
     try:
         frames: list[Any] = packet.decode()
-    except (av.FFmpegError, ValueError):
+    except (av.FFmpegError, ValueError) as error:
+        check_room(error, packet.stream.container.name)
         count.failed += 1
         return []
     count.frames += len(frames)

@@ -16,7 +16,13 @@ from typing import Any
 import av
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.media.container import READ_ERRORS, choose_stream, describe_streams, open_container
+from mer_edge.media.container import (
+    READ_ERRORS,
+    check_room,
+    choose_stream,
+    describe_streams,
+    open_container,
+)
 from mer_edge.media.declared import header_duration_s
 from mer_edge.media.mending import mend_stamps
 from mer_edge.media.passed_over import PassedOver
@@ -153,8 +159,9 @@ def _read_logs(
                 logs[packet.stream_index].add(packet, arrived)
             elif packet.size:
                 logs[packet.stream_index].skip()
-    except READ_ERRORS:
-        pass  # What was read until here counts; a file that is cut shows as too short.
+    except READ_ERRORS as error:
+        check_room(error, str(path))
+        # What was read until here counts; a file that is cut shows as too short.
     for log in logs.values():
         log.finish()
     if any(log.crowded for log in logs.values()):

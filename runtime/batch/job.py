@@ -66,13 +66,13 @@ def open_pipeline(bundle: Bundle, options: JobOptions) -> Pipeline:
 
 def infer_files(
     bundle: Bundle | str | Path,
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     options: JobOptions = DEFAULTS,
 ) -> Iterator[FileRecord]:
     """The decisions on many files, a record a file, in their order.
 
     Args:
-        paths: media files, directories of frames, folders to be searched, manifests.
+        paths: media files, directories of frames, folders to be searched, manifests; or one.
 
     Raises:
         MerEdgeError: nothing can begin: the bundle, the device, an option, or no file found. What
@@ -80,8 +80,13 @@ def infer_files(
     """
     check_text(options.clip)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    found = find_sources([Path(path) for path in paths], options.clip)
+    found = find_sources(as_paths(paths), options.clip)
     yield from open_pipeline(loaded, options).run(list(found.sources))
+
+
+def as_paths(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """One path is a list of one, not of its letters."""
+    return [Path(path) for path in ((paths,) if isinstance(paths, (str, Path)) else paths)]
 
 
 def check_text(options: ClipOptions) -> None:

@@ -1,24 +1,23 @@
 """The journal of a job: which files are complete in the results. A line is written in one go, after
 the results it vouches for, so that a kill leaves at most half a line of either.
 
-``{"job": {...settings...}}`` first, then ``{"file": key, "lines": n, "failed": false}`` a file in
-the order of the results, and ``{"without": [keys], "replacement": name}`` where results were taken
-out again: a file beside the results, which takes their place.
+``{"job": {...settings...}}`` first, then ``{"file": key, "lines": n, "failed": false, "crc32": c}``
+a file in the order of the results, and ``{"without": [keys], "replacement": name}`` where results
+were taken out again: a file beside the results, which takes their place.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import msgspec
-
 from mer_edge.errors import MerEdgeError
 from runtime.batch.settings import JobSettings
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,8 @@ class Entry:
     """Of the results that are its."""
     failed: bool
     """Whether it ended in an error: it is tried again by the next run."""
+    crc32: int
+    """Of its lines, with their ends."""
 
 
 class Journal:
@@ -91,7 +92,9 @@ class Journal:
         self._file.close()
 
     def _append(self, line: dict[str, Any]) -> None:
-        left = memoryview(msgspec.json.encode(line) + b"\n")
+        # Names that are not UTF-8 are in Python's strings as lone surrogates, which only the
+        # standard library writes, and reads again.
+        left = memoryview(json.dumps(line).encode("ascii") + b"\n")
         while left:  # a full disk may take a part, and says why with the next
             left = left[self._file.write(left) :]
 
@@ -116,8 +119,8 @@ class Journal:
             self._file.truncate(len(whole))
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                self._replay_line(msgspec.json.decode(line), number)
-            except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+                self._replay_line(json.loads(line), number)
+            except (KeyError, TypeError, ValueError) as error:
                 raise MerEdgeError(
                     f"{self._path}, line {number}: not written by mer-edge infer ({error}); "
                     "name another --out, or remove this file and the results"

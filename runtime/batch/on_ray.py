@@ -27,7 +27,7 @@ from mer_edge.cli.aside import run_aside
 from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.result import Result
-from runtime.batch.job import DEFAULTS, JobOptions, check_text, open_pipeline
+from runtime.batch.job import DEFAULTS, JobOptions, as_paths, check_text, open_pipeline
 from runtime.batch.record import FileRecord
 from runtime.batch.sources import Source, find_sources
 from runtime.batch.table import result_fields, table_schema
@@ -102,14 +102,16 @@ def _knock(address: str) -> None:
 
 
 def infer_dataset(
-    paths: Iterable[str | Path], bundle: Bundle | str | Path, options: JobOptions = DEFAULTS
+    paths: str | Path | Iterable[str | Path],
+    bundle: Bundle | str | Path,
+    options: JobOptions = DEFAULTS,
 ) -> Any:
     """The decisions on many files as a Ray Dataset, a row a result (docs/batch.md has the columns).
 
     Nothing runs before the dataset is read. ``connect`` or ``ray.init`` comes first.
 
     Args:
-        paths: media files, directories of frames, folders to be searched, manifests.
+        paths: media files, directories of frames, folders to be searched, manifests; or one.
         options: ``threads`` are the CPUs of one actor (default: 1), ``workers`` its decoding
             threads (default: as many).
 
@@ -121,7 +123,7 @@ def infer_dataset(
     """
     check_text(options.clip)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    found = find_sources([Path(path) for path in paths], options.clip)
+    found = find_sources(as_paths(paths), options.clip)
     return _dataset(loaded, list(found.sources), options).drop_columns(["file"])
 
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 from mer_edge.errors import MerEdgeError
 from mer_edge.media import stopping
 from mer_edge.result import Result
+from runtime.backend import check_count
 from runtime.batch.mixer import Mixer, Stopped, Waiting
 from runtime.batch.record import FileRecord
 from runtime.batch.sources import Source
 from runtime.batch.tally import Tally
-from runtime.defects import defect
+from runtime.defects import defect, refused
 from runtime.recognizer import Recognizer, open_detector
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Pace:
     """How much happens at once; it decides how fast a job is, not what it says.
 
     Raises:
-        MerEdgeError: a number that is not 1 or more.
+        MerEdgeError: a number that is not 1 or more, or more workers than a machine should start.
     """
 
     batch: int = DEFAULT_BATCH
@@ -56,9 +57,9 @@ class Pace:
     """Threads that run the network."""
 
     def __post_init__(self) -> None:
-        for option, value in (("--batch", self.batch), ("--workers", self.workers)):
-            if value < 1:
-                raise MerEdgeError(f"{option} {value}: expected 1 or more")
+        if self.batch < 1:
+            raise MerEdgeError(f"--batch {self.batch}: expected 1 or more")
+        check_count("--workers", self.workers)
 
 
 class Pipeline:
@@ -204,8 +205,8 @@ def explain(path: Path, failure: Exception) -> str:
     """What a user reads of a file that failed."""
     if isinstance(failure, MerEdgeError):
         return str(failure)
-    if isinstance(failure, OSError):  # the system said no, for example to a folder on the way
-        return f"{path}: {failure}"
+    if isinstance(failure, OSError):
+        return str(refused(path, failure))
     return str(defect(path, failure))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
@@ -18,18 +19,15 @@ from runtime.batch import table
 from runtime.batch.journal import Entry, Journal
 from runtime.batch.record import FileRecord
 from runtime.batch.settings import JobSettings, check_same
-from runtime.result_lines import LineFile
+from runtime.output_paths import journal_path
+from runtime.result_lines import LineFile, crc_of
+from runtime.results import printable
 
 PARQUET_SUFFIX = ".parquet"
 SYNC_EVERY_S = 1.0
 """A power failure may cost what was done since; a kill costs nothing that was written."""
 GO_ON = f"{FREE_SPACE} and run the same command again"
 KEPT = f"what is complete is kept; {GO_ON}"
-
-
-def journal_path(out: Path) -> Path:
-    """Where the journal of ``out`` is."""
-    return out.with_name(out.name + ".job")
 
 
 def lines_path(out: Path) -> Path:
@@ -107,8 +105,10 @@ class Store:
             if self._results is None:
                 self._restore_lines()
                 self._results = LineFile(self._lines, "ab")
-            self._results.add(b"".join(lines))
-            self._journal.add(Entry(record.key, len(lines), record.error is not None))
+            joined = b"".join(lines)
+            self._results.add(joined)
+            failed = record.error is not None
+            self._journal.add(Entry(record.key, len(lines), failed, crc_of([joined])))
             if time.monotonic() - self._synced_s > SYNC_EVERY_S:
                 self._sync()
 
@@ -147,9 +147,17 @@ class Store:
     def _sync(self) -> None:
         # The lines first: the journal must never vouch for what a power failure took.
         if self._results is not None:
+            self._check_still_there(self._results)
             self._results.sync()
         self._journal.sync()
         self._synced_s = time.monotonic()
+
+    def _check_still_there(self, results: LineFile) -> None:
+        if not results.is_at(self._lines):
+            raise MerEdgeError(
+                f"{self._lines}: another program has put something else in its place while the "
+                "job ran; expected to be alone with it; run the job again with another --out"
+            )
 
     def _check_ours(self, overwrite: bool) -> None:
         if self.out.exists() and not journal_path(self.out).exists() and not overwrite:
@@ -169,6 +177,8 @@ class Store:
         if available and journal.entries:
             check_same(self.out, journal.settings, settings)
         complete, lost = _split(journal.entries, available)
+        if not is_table(self.out):  # whose lines are made anew of the table
+            self._check_lines(complete)
         if not complete:
             self._lines.unlink(missing_ok=True)
             journal.begin(settings)
@@ -185,6 +195,19 @@ class Store:
             with self._lines.open("rb") as file:
                 return sum(line.endswith(b"\n") for line in file)
         return table.count_rows(self.out) if is_table(self.out) and self.out.exists() else 0
+
+    def _check_lines(self, complete: list[Entry]) -> None:
+        """They are what the job wrote, not somebody else's."""
+        if not complete:
+            return
+        with self._lines.open("rb") as file:
+            for entry in complete:
+                if crc_of(islice(file, entry.lines)) != entry.crc32:
+                    raise MerEdgeError(
+                        f"{self._lines}: the lines of {printable(entry.file)} are not those that "
+                        "the job wrote; another program has changed or replaced the file; name "
+                        "another --out, or add --overwrite to do all files again"
+                    )
 
     def _restore_lines(self) -> None:
         """A table becomes lines again, for more to be added."""

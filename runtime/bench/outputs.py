@@ -26,10 +26,11 @@ def check_out(path: Path) -> None:
 
 
 def as_json(report: BenchReport) -> bytes:
-    """The fields of ``BenchReport``, indented."""
+    """The fields of ``BenchReport``, and ``warnings`` as the table has them, indented."""
     import msgspec
 
-    return msgspec.json.format(msgspec.json.encode(report), indent=2)
+    fields = {**msgspec.to_builtins(report), "warnings": warnings(report)}
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2)
 
 
 def as_markdown(report: BenchReport) -> str:

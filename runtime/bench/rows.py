@@ -10,6 +10,8 @@ from runtime.bench.energy import NOT_REPORTED
 from runtime.bench.report import BenchReport, Peer
 from runtime.bench.summary import Latency
 
+WIDE = 1.5
+"""A ratio whose interval ends at more than that many times where it begins says little."""
 LATENCY_HEAD = ("p50", "p90", "p99", "mean", "min", "max", "runs")
 
 
@@ -170,4 +172,10 @@ def warnings(report: BenchReport) -> list[str]:
     runs = report.end_to_end_ms.runs if report.end_to_end_ms is not None else 0
     if 0 < runs < 100:
         found.append(f"p99 of {runs} runs is the slowest of them; --rounds 100 tells more")
+    if report.peer is not None and report.peer.ratio.high > WIDE * report.peer.ratio.low:
+        ratio = report.peer.ratio
+        found.append(
+            f"these runs leave the ratio anywhere between {ratio.low:.2f} and {ratio.high:.2f}; "
+            "more --rounds on a calmer machine tell more"
+        )
     return [*found, *report.notes]

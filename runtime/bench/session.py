@@ -155,7 +155,13 @@ class Session:
             end_to_end_ms=latency,
             stages_ms=own.stages(len(times_ms)) if options.device == "cpu" else {},
             real_time_factor=latency.p50_ms / 1e3 / found.report.workload.audio_s,
-            stability=watch.judge(latency.p50_ms, latency.p99_ms),
+            stability=watch.judge(
+                {
+                    whose: Latency.of(series).tail
+                    for whose, series in (("ours", times_ms), ("theirs", rounds.times_ms.get(PEER)))
+                    if series
+                }
+            ),
         )
         if partner is not None:
             self._add_peer(partner, rounds, own)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,8 +26,10 @@ SPREAD_LIMIT = 0.10
 STEAL_LIMIT = 0.01
 """Noisy: the hypervisor gave more of the processors' time than this to others."""
 TAIL_LIMIT = 1.5
-"""Noisy: the slowest runs (p99) took that many times the median."""
+"""Noisy: the slowest runs (p99) of a series took that many times its median. A peer of several
+threads may suffer where one thread, as the loop is, finds a core free."""
 STAT = Path("/proc/stat")
+NO_TAILS: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,13 @@ class Watch:
         _spin(self._count)
         self._loops_ms.append((time.perf_counter() - started) * 1e3)
 
-    def judge(self, p50_ms: float, p99_ms: float) -> Stability:
-        """The verdict on the runs so far, of which the end-to-end times are given."""
-        return judge(self._loops_ms, self._steal(), p99_ms / p50_ms if p50_ms else 1.0)
+    def judge(self, tails: Mapping[str, float] = NO_TAILS) -> Stability:
+        """The verdict on the runs so far.
+
+        Args:
+            tails: p99 over the median of each series of runs, by whose they are.
+        """
+        return judge(self._loops_ms, self._steal(), tails)
 
     def _steal(self) -> float | None:
         after = processor_times(self._stat)
@@ -71,7 +79,9 @@ class Watch:
         return (after[1] - self._before[1]) / total if total > 0 else 0.0
 
 
-def judge(loops_ms: list[float], steal_share: float | None, tail: float) -> Stability:
+def judge(
+    loops_ms: list[float], steal_share: float | None, tails: Mapping[str, float] = NO_TAILS
+) -> Stability:
     """The rule: any of the three limits exceeded makes the machine noisy."""
     loops = np.asarray(loops_ms or [1.0], np.float64)
     median = float(np.median(loops))
@@ -87,8 +97,11 @@ def judge(loops_ms: list[float], steal_share: float | None, tail: float) -> Stab
             f"the hypervisor gave {steal_share:.1%} of the processors' time to others (limit "
             f"{STEAL_LIMIT:.0%})"
         )
-    if tail > TAIL_LIMIT:
-        reasons.append(f"p99 is {tail:.1f} times the median (limit {TAIL_LIMIT})")
+    reasons += [
+        f"p99 of {whose} is {tail:.1f} times the median (limit {TAIL_LIMIT})"
+        for whose, tail in tails.items()
+        if tail > TAIL_LIMIT
+    ]
     return Stability(
         noisy=bool(reasons),
         reasons=reasons,

@@ -41,6 +41,11 @@ class Latency:
             max_ms=float(values.max()),
         )
 
+    @property
+    def tail(self) -> float:
+        """p99 over the median."""
+        return self.p99_ms / self.p50_ms
+
 
 @dataclass(frozen=True)
 class Ratio:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import av
@@ -12,6 +13,27 @@ from mer_edge.errors import MerEdgeError
 
 FORMATS = {"float32": "fltp", "float64": "dblp", "int16": "s16p", "int32": "s32p"}
 """FFmpeg's planar sample format for an array's type."""
+LONGEST_LEAP_S = 3600.0
+"""More would be thousands of decisions on nothing before the next one on something."""
+MOST_CHANNELS = 64
+"""What FFmpeg's layouts can name. Of (samples, channels), as sound libraries give it, the samples
+would be taken for channels."""
+
+
+def check_time(name: str, time_s: float, now_s: float) -> None:
+    """Times count in seconds from the stream's beginning.
+
+    Args:
+        now_s: where the stream is; a clock of its own shows by running far ahead of it.
+
+    Raises:
+        MerEdgeError: no number, or ``LONGEST_LEAP_S`` and more ahead.
+    """
+    if not math.isfinite(time_s) or time_s - now_s >= LONGEST_LEAP_S:
+        raise MerEdgeError(
+            f"found {name} {time_s} where the stream is at {now_s:.2f} s; expected seconds from "
+            "its beginning; subtract the time at which it began, or call restart(at_s) after a gap"
+        )
 
 
 def audio_frame(samples: NDArray[Any], rate_hz: int, layout: str = "") -> av.AudioFrame:
@@ -35,6 +57,11 @@ def audio_frame(samples: NDArray[Any], rate_hz: int, layout: str = "") -> av.Aud
     if rate_hz < 1:
         raise MerEdgeError(f"found a sample rate of {rate_hz} Hz; expected 1 Hz or more")
     channels = len(planes)
+    if channels > MOST_CHANNELS:
+        raise MerEdgeError(
+            f"found sound of the shape {np.shape(samples)}, which is {channels} channels; expected "
+            f"(samples,) or (channels, samples), at most {MOST_CHANNELS} of them; pass samples.T"
+        )
     if not layout and channels > 2:
         planes = _mean(planes)
         channels = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 
-from mer_edge.media.container import READ_ERRORS, choose_stream, describe_streams
+from mer_edge.media.container import READ_ERRORS, check_room, choose_stream, describe_streams
 from mer_edge.media.scan import MAX_CODEC_DELAY_S
 from runtime.stream.clock import Drift, Origin, Pacer, StampClock
 from runtime.stream.counts import StreamCounts
@@ -130,7 +130,8 @@ class Connection:
         self._packets += bool(packet.size)
         try:
             frames = packet.decode()
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError) as error:
+            check_room(error, self._container.name)
             self._failed += 1
             self._counts.failed_packets += 1
             return

@@ -12,6 +12,7 @@ from mer_edge.cli.main import one_line
 from mer_edge.files import check_new_file, disk_errors
 from mer_edge.result import Result
 from runtime.audience import Audience
+from runtime.output_paths import check_no_job
 from runtime.report import Report
 from runtime.result_lines import LineFile, count_lines
 from runtime.results import printable
@@ -28,12 +29,13 @@ class StreamReport:
             replaced with the first.
 
     Raises:
-        MerEdgeError: ``out`` cannot be written.
+        MerEdgeError: ``out`` cannot be written, or is the results of a folder job.
     """
 
     def __init__(self, *, json: bool, quiet: bool, out: Path | None) -> None:
         if out is not None:
             check_new_file(out, f"--out {out}")
+            check_no_job(out)
         self._lines = Report(json=json, quiet=quiet) if json or quiet else None
         self._json, self._quiet = json, quiet
         self._out = out

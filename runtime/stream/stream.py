@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from mer_edge.segments import SAMPLE_RATE_HZ, SEGMENT_HOP_SAMPLES, SEGMENT_S
 from runtime.chain import Stopwatch
 from runtime.recognizer import Recognizer
 from runtime.results import build_results
-from runtime.stream.arrays import audio_frame
+from runtime.stream.arrays import audio_frame, check_time
 from runtime.stream.counts import StreamCounts
 from runtime.stream.faces import FaceChooser
 from runtime.stream.grid import PATIENCE_S, Grid
@@ -130,8 +131,11 @@ class Stream:
                 mixed with equal weights.
 
         Raises:
-            MerEdgeError: not such an array, no such rate or layout.
+            MerEdgeError: not such an array, no such rate or layout, or a time that is none of the
+                stream's.
         """
+        if at_s is not None:
+            check_time("at_s", at_s, self.time_s)
         frame = audio_frame(samples, rate_hz, layout)
         for chunk in self._runs.add(frame, at_s):
             self.add_chunk(chunk)
@@ -143,8 +147,9 @@ class Stream:
             rgb: shape = (height, width, 3), upright, square pixels.
 
         Raises:
-            MerEdgeError: not such an array.
+            MerEdgeError: not such an array, or a time that is none of the stream's.
         """
+        check_time("at_s", at_s, self.time_s)
         picture = Pixels(rgb_frame(rgb))
         for segment, known in self._picker.add(picture, at_s, UNKNOWN_FRAME_S):
             self.add_picture(segment, known)
@@ -159,14 +164,16 @@ class Stream:
             from_s: None is from the segment that comes on.
 
         Raises:
-            MerEdgeError: no words in it, or the bundle makes no use of text.
+            MerEdgeError: no words in it, no time, or the bundle makes no use of text.
         """
         if text is not None and "text" not in self._manifest.graphs:
             raise MerEdgeError(
                 f"{self._source}: a text was given, but {self._manifest.variant} makes no use of "
                 "text; leave it out, or take a bundle that does"
             )
-        self._texts.set(text, self.time_s if from_s is None else from_s)
+        from_s = self.time_s if from_s is None else from_s
+        check_time("from_s", from_s, math.inf)
+        self._texts.set(text, from_s)
 
     def add_chunk(self, chunk: Chunk, arrived_s: float | None = None) -> None:
         """Sound that is 16 kHz mono already and knows its place.

@@ -38,7 +38,7 @@ def outcome() -> dict[str, Any]:
         "engines": dict.fromkeys(times, "an engine"),
         "versions": {"torch": "2"},
         "ratios": {what: asdict(Ratio.of(times[a], times[b])) for what, a, b in pairs},
-        "stability": asdict(judge([4.0] * 9, 0.5, 1.0)),
+        "stability": asdict(judge([4.0] * 9, 0.5)),
         "cold_ms": cold,
         "cold_phases_ms": {FP32: {"start": 10.0}, INT8: {"start": 12.0}},
         "cold_ratios": {name: asdict(Ratio.of([1000.0], [2500.0])) for name in (FP32, INT8)},

@@ -34,9 +34,11 @@ def test_unknown_devices_are_refused_with_the_names(bundle: Bundle) -> None:
         open_backend("tpu", bundle)
 
 
-@pytest.mark.parametrize("threads", [0, -1, 100_000])
-def test_threads_have_bounds(bundle: Bundle, threads: int) -> None:
-    with pytest.raises(MerEdgeError, match=rf"--threads {threads}: expected 1 to \d+$"):
+@pytest.mark.parametrize("threads", [0, -1, 100_000, 1.5])
+def test_threads_have_bounds(bundle: Bundle, threads: Any) -> None:
+    with pytest.raises(
+        MerEdgeError, match=rf"--threads {threads}: expected a whole number from 1 to \d+$"
+    ):
         open_backend("cpu", bundle, threads)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mer_edge.errors import MerEdgeError
+from runtime.output_paths import journal_path
 from runtime.result_lines import LineFile, ResultLines, count_lines
 from tests.file_limit import limit_of_files
 
@@ -160,3 +161,19 @@ def test_counting_lines(tmp_path: Path) -> None:
     assert count_lines(path) == 0
     path.write_bytes(b"1\n" * 600_000 + b"half")
     assert count_lines(path) == 600_000
+
+
+def test_the_results_of_a_folder_job_are_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    journal_path(out).write_text("{}\n")
+    with pytest.raises(MerEdgeError, match=r"found results\.jsonl\.job beside it"):
+        ResultLines(out)
+    journal_path(out).unlink()
+    with ResultLines(out) as lines:
+        lines.add(b"1\n")
+        journal_path(out).write_text("{}\n")  # a job has begun there
+        out.write_text("of the job\n")
+        with pytest.raises(MerEdgeError, match=r"found results\.jsonl\.job beside it"):
+            lines.finish()
+    assert out.read_text() == "of the job\n"
+    assert (tmp_path / "results.part.jsonl").read_bytes() == b"1\n"

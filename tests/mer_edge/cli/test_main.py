@@ -5,7 +5,7 @@ import pytest
 
 import mer_edge.cli.main as cli
 from mer_edge import __version__
-from mer_edge.errors import MerEdgeError
+from mer_edge.errors import NO_MEMORY, MerEdgeError
 
 
 def mer_edge(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +83,8 @@ class Failing:
             "error: a.mp4: broken; copy it again\n",
         ),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (MemoryError(), 2, f"error: mer-edge: {NO_MEMORY}\n"),
+        (RuntimeError("can't start new thread"), 2, f"error: mer-edge: {NO_MEMORY}\n"),
     ],
 )
 def test_errors_become_one_line_and_an_exit_code(monkeypatch, capsys, error, code, message):

@@ -1,5 +1,6 @@
 """Media that is cut, damaged, or declares more than it holds."""
 
+import errno
 import re
 import shutil
 import struct
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.media.decode import DecodeCount, decode_packet
 from mer_edge.media.scan import scan_media
 from mer_edge.media.source import open_media
 from tests.media_files import Picture, Voice, damage, declare_duration, write_media
@@ -197,3 +200,19 @@ def test_ffmpeg_keeps_silent(whole, tmp_path):
     assert done.stderr == ""
     assert "moov" in done.stdout
     assert "2.png: found 108 bytes that are not an image" in done.stdout
+
+
+@pytest.mark.parametrize("code", [errno.ENOMEM, errno.EAGAIN])
+def test_a_lack_of_memory_is_no_damage_of_the_file(code: int) -> None:
+    """What FFmpeg says where it gets no buffer, or no thread, through PyAV's own exceptions."""
+    container = SimpleNamespace(name="a.mp4")
+
+    def decode() -> list[object]:
+        av.error.err_check(-code, "a.mp4")
+        raise AssertionError
+
+    packet = SimpleNamespace(size=9, stream=SimpleNamespace(container=container), decode=decode)
+    count = DecodeCount()
+    with pytest.raises(MerEdgeError, match=r"^a\.mp4: the system has no memory, or no thread"):
+        decode_packet(packet, count)
+    assert count.failed == 0

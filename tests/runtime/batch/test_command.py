@@ -219,7 +219,7 @@ def test_another_bundle_is_refused(
         (["--plot", "p.png"], "--plot was given for a batch job"),
         (["--overwrite"], "--overwrite was given without --out"),
         (["--batch", "99"], "takes at most 3 clips at once"),
-        (["--workers", "0"], "--workers 0: expected 1 or more"),
+        (["--workers", "0"], "--workers 0: expected a whole number from 1 to"),
         (["--json", "--quiet"], "--json and --quiet"),
         (["--device", "npu"], "--device npu: no such device"),
     ],

@@ -15,7 +15,8 @@ from mer_edge.result import ModalitySay, Result
 from runtime.batch import store as store_module
 from runtime.batch.record import FileRecord
 from runtime.batch.settings import JobSettings
-from runtime.batch.store import Store, journal_path, lines_path
+from runtime.batch.store import Store, lines_path
+from runtime.output_paths import journal_path
 from runtime.result_lines import LineFile
 from tests.file_limit import limit_of_files
 
@@ -219,6 +220,36 @@ def test_results_that_no_job_began_are_left_alone(tmp_path: Path) -> None:
         Store(out, SETTINGS, LABELS)
     assert out.read_text() == "mine\n"
     assert not journal_path(out).exists()
+
+
+def test_lines_of_somebody_else_are_not_taken_for_the_jobs(tmp_path: Path) -> None:
+    out = tmp_path / "r.jsonl"
+    run(out, RECORDS)
+    others = b"".join(record("other", 7).lines())
+    out.write_bytes(others)
+    with pytest.raises(MerEdgeError, match=r"r\.jsonl: the lines of a are not those that the job"):
+        Store(out, SETTINGS, LABELS)
+    assert out.read_bytes() == others
+    with Store(out, SETTINGS, LABELS, overwrite=True) as store:
+        assert store.done == set()
+
+
+def test_results_that_are_replaced_under_a_running_job_end_it(tmp_path: Path) -> None:
+    out = tmp_path / "r.jsonl"
+    with Store(out, SETTINGS, LABELS) as store:
+        store.add(RECORDS[0])
+        (tmp_path / "new").write_bytes(b"theirs\n")
+        (tmp_path / "new").replace(out)
+        with pytest.raises(MerEdgeError, match="put something else in its place while the job ran"):
+            store.finish()
+    assert out.read_bytes() == b"theirs\n"
+
+
+def test_a_file_whose_name_is_not_utf_8_is_one_like_others(tmp_path: Path) -> None:
+    out = tmp_path / "r.jsonl"
+    odd = FileRecord("bad\udcff.mp4", "bad\udcff.mp4", (result("bad", 1),))
+    assert run(out, [odd, RECORDS[0]]) == ["bad\udcff.mp4", "a"]
+    assert run(out, [odd, RECORDS[0], RECORDS[1]]) == ["b"]
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:

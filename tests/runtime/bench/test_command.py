@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mer_edge.errors import MerEdgeError, MissingExtraError
 from runtime.bench import peers
 from runtime.bench.partner import Partner
 from runtime.bench.report import BENCH_SCHEMA_VERSION, BenchReport
+from runtime.bench.rows import warnings
 from tests.runtime.bundles import make_bundle
 from tests.runtime.media import face_video
 
@@ -44,6 +46,8 @@ def test_every_figure_is_there(outcome: tuple[Path, dict[str, object]]) -> None:
     import msgspec
 
     report = msgspec.convert(outcome[1], BenchReport, strict=True)
+    assert outcome[1]["warnings"] == warnings(report)
+    assert "p99 of 4 runs is the slowest of them; --rounds 100 tells more" in warnings(report)
     assert report.schema_version == BENCH_SCHEMA_VERSION == 1
     assert report.engine == "onnxruntime CPUExecutionProvider"
     assert report.end_to_end_ms is not None
@@ -73,6 +77,17 @@ def test_a_cold_start_is_the_sum_of_its_parts(outcome: tuple[Path, dict[str, obj
     assert sum(phases.values()) == pytest.approx(report.cold_start.first_decision_ms.p50_ms)
     assert report.memory is not None
     assert 30e6 < report.memory.peak_bytes < 400e6
+
+
+def test_a_ratio_that_may_be_anything_is_told(outcome: tuple[Path, dict[str, object]]) -> None:
+    import msgspec
+
+    report = msgspec.convert(outcome[1], BenchReport, strict=True)
+    assert report.peer is not None
+    for low, told in ((2.0, False), (0.5, True)):
+        ratio = replace(report.peer.ratio, low=low, high=2.5)
+        found = warnings(replace(report, peer=replace(report.peer, ratio=ratio)))
+        assert ("anywhere between 0.50 and 2.50" in " ".join(found)) is told
 
 
 def test_the_peer_took_turns_with_us(outcome: tuple[Path, dict[str, object]]) -> None:

@@ -234,3 +234,25 @@ def test_what_cannot_be_is_told(recognizer: Recognizer, make: object, message: s
     with pytest.raises(MerEdgeError) as caught:
         make(recognizer)
     assert message in str(caught.value)
+
+
+def test_samples_beside_channels_are_not_taken_for_channels(recognizer: Recognizer) -> None:
+    stream = Stream(recognizer, 3, detector=Grey())
+    stereo = np.stack([samples(1.0)] * 2)
+    with pytest.raises(MerEdgeError, match=r"\(16000, 2\), which is 16000 channels; .* samples\.T"):
+        stream.add_audio(stereo.T, RATE_HZ)
+    stream.add_audio(stereo, RATE_HZ)
+
+
+@pytest.mark.parametrize("time_s", [float("nan"), float("inf"), 1.7e9])
+def test_times_of_another_clock_are_refused(recognizer: Recognizer, time_s: float) -> None:
+    stream = Stream(recognizer, 3, detector=Grey())
+    told = r"found at_s .* where the stream is at 0\.00 s; expected seconds from its beginning"
+    with pytest.raises(MerEdgeError, match=told):
+        stream.add_audio(samples(0.1), RATE_HZ, at_s=time_s)
+    with pytest.raises(MerEdgeError, match=told):
+        stream.add_frame(grey(9), time_s)
+    assert list(stream.results()) == []
+    if not np.isfinite(time_s):
+        with pytest.raises(MerEdgeError, match="found from_s"):
+            stream.set_text("good day", from_s=time_s)
