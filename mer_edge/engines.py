@@ -58,9 +58,18 @@ def import_onnxruntime() -> ModuleType:
     """ONNX Runtime, told to collect nothing of what is run (where its build collects at all).
 
     Raises:
-        ImportError: it is not installed.
+        ModuleNotFoundError: it is not installed.
+        MerEdgeError: it is, and cannot be loaded, as without the memory for it.
     """
-    import onnxruntime
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        raise
+    except ImportError as error:
+        raise MerEdgeError(
+            f"onnxruntime is installed and cannot be loaded ({error}); expected a package that fits "
+            "this machine, and memory for it; run mer-edge doctor, or install it anew"
+        ) from error
 
     if hasattr(onnxruntime, "disable_telemetry_events"):
         onnxruntime.disable_telemetry_events()

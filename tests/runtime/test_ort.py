@@ -183,3 +183,13 @@ def test_a_session_gives_its_cores_away(bundle: Bundle) -> None:
     options = session.get_session_options()
     assert options.get_session_config_entry("session.intra_op.spin_duration_us") == "100"
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+def test_an_engine_that_does_not_load_is_not_told_as_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('failed to map segment')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+    with pytest.raises(MerEdgeError, match=r"is installed and cannot be loaded \(failed to map"):
+        OrtBackend("cpu", 1)
