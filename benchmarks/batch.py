@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -125,9 +125,11 @@ def scan(
         ways[f"{args.threads} batches of {batch} side by side"] = lambda b=batch: lanes(
             alone, clips, b, args.threads
         )
-    for most in (5, 10, 20, 40, 64):
-        ways[f"the same, batches of 8, {most} segments a run"] = lambda m=most: lanes(
-            alone, clips, 8, args.threads, m
+    for audio, visual in ((1, 3), (5, 3), (40, 3), (16, 1), (16, 2), (16, 5), (16, 16), (16, 40)):
+        ways[f"the same, batches of 8, {audio} of sound and {visual} faces a run"] = (
+            lambda most={"audio": audio, "visual": visual}: lanes(
+                alone, clips, 8, args.threads, most
+            )
         )
     return ways
 
@@ -162,12 +164,12 @@ def lanes(
     clips: list[Clip],
     batch: int,
     count: int,
-    most_segments: int = SEGMENTS_A_RUN,
+    most_segments: Mapping[str, int] = SEGMENTS_A_RUN,
 ) -> dict[str, float]:
     """Batches run by ``count`` threads. Returns the milliseconds of a clip by stage, of a thread's
     time the ``count``-th part: what a clip costs of the run's time."""
     chain = recognizer.chain
-    chain.most_segments = most_segments
+    chain.segments_a_run = dict(most_segments)
     spent: Counter[str] = Counter()
     waiting = [clips[start : start + batch] for start in range(0, len(clips), batch)][::-1]
 

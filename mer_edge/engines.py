@@ -67,8 +67,8 @@ def import_onnxruntime() -> ModuleType:
         raise
     except ImportError as error:
         raise MerEdgeError(
-            f"onnxruntime is installed and cannot be loaded ({error}); expected a package that fits "
-            "this machine, and memory for it; run mer-edge doctor, or install it anew"
+            f"onnxruntime is installed and cannot be loaded ({error}); expected a package for this "
+            "machine, and memory for it; run mer-edge doctor, or install it anew"
         ) from error
 
     if hasattr(onnxruntime, "disable_telemetry_events"):

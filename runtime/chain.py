@@ -97,9 +97,9 @@ class Chain:
         # A bundle of the text alone has no segments; a clip may then be as long as it likes.
         segments: ShapeRange | None = ranges.get("segments")
         self._clip_segments = ranges.get("clip_segments", segments)
-        self.most_segments = segments.maximum if segments else 0
-        """Segments that one run of an encoder gets. Fewer than the bundle takes need less memory;
-        0 for a bundle of the text alone."""
+        self.segments_a_run = dict.fromkeys(SIGNALS, segments.maximum if segments else 0)
+        """Segments of ``audio`` and ``visual`` that one run gets; 0 for a bundle of the text
+        alone."""
         self.max_batch = ranges["batch"].maximum
         """Clips that one run takes."""
         self.encoders = tuple(name for name in SIGNALS if name in graphs)
@@ -153,7 +153,7 @@ class Chain:
         Returns:
             Parts for ``encode_segments``, of any make; together S rows.
         """
-        parts = [signals[rows] for rows in self._parts(len(signals))]
+        parts = [signals[rows] for rows in self._parts(encoder, len(signals))]
         stem = self._stems.get(encoder)
         if stem is None:
             return list(parts)
@@ -233,11 +233,16 @@ class Chain:
         ran += [*encoders, *(self._stems[name] for name in encoders if name in self._stems)]
         return " + ".join(dict.fromkeys(self._graphs[name].engine for name in ran))
 
-    def _parts(self, segments: int) -> list[slice]:
+    def take_fewer(self, most: Mapping[str, int]) -> None:
+        """Give a run of an encoder no more segments than ``most`` says."""
+        for encoder, taken in self.segments_a_run.items():
+            self.segments_a_run[encoder] = min(taken, most[encoder])
+
+    def _parts(self, encoder: str, segments: int) -> list[slice]:
         """As many segments at once as one run gets."""
         if not segments:
             return []
-        most = self.most_segments
+        most = self.segments_a_run[encoder]
         return [slice(start, start + most) for start in range(0, segments, most)]
 
     def _check(self, clips: Sequence[Clip]) -> None:

@@ -58,9 +58,8 @@ def open_pipeline(bundle: Bundle, options: JobOptions) -> Pipeline:
     )
     recognizer = Recognizer(bundle, options.device, threads=1 if on_cpu else options.threads)
     recognizer.check_options(options.clip)
-    if on_cpu and recognizer.chain.most_segments:
-        chain = recognizer.chain
-        chain.most_segments = min(chain.most_segments, SEGMENTS_A_RUN)
+    if on_cpu:
+        recognizer.chain.take_fewer(SEGMENTS_A_RUN)
     return Pipeline(recognizer, pace, options.clip.yunet)
 
 

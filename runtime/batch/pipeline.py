@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 DEFAULT_BATCH = 8
 """Clips at once. More gain nothing measurable and cost memory (docs/batch.md)."""
-SEGMENTS_A_RUN = 16
-"""Of all clips of a batch, on the CPU: their activations should stay near the caches."""
+SEGMENTS_A_RUN = {"audio": 16, "visual": 3}
+"""Of all clips of a batch, on the CPU. A run of sound shares out among its segments what it costs
+to read the 67 million weights of VGGish's large layers; maps of faces, the largest of 3 MB a face,
+should stay in the caches (docs/batch.md has the figures)."""
 WAITING_SEGMENTS = 512
 """Of clips between decoding and the network, about 110 MB."""
 JOIN_S = 30.0

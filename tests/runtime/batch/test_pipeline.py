@@ -250,9 +250,11 @@ def test_stopping_wakes_everybody() -> None:
 def test_the_lengths_of_a_run_are_bounded(bundle: Bundle) -> None:
     """One lane's runs stay within the bundle's range and near the caches."""
     pipeline = open_pipeline(bundle, JobOptions(threads=1))
-    assert pipeline._recognizer.chain.most_segments == min(
-        bundle.manifest.shape_ranges["segments"].maximum, 16
-    )
+    most = bundle.manifest.shape_ranges["segments"].maximum
+    chain = pipeline._recognizer.chain
+    assert chain.segments_a_run == {"audio": min(most, 16), "visual": 3}
+    parts = chain.prepare_segments("visual", np.zeros((5, 224, 224, 3), np.uint8))
+    assert [part.shape[0] for part in parts] == [3, 2]
     assert np.isfinite(
         pipeline._recognizer.run_batch([clip_of(segments=6)])[0].probabilities["happy"]
     )
