@@ -32,7 +32,7 @@ from rich.progress import Progress
 from benchmarks.chain_page import table
 from mer_edge.bundle import Bundle
 from mer_edge.checkout import commit
-from mer_edge.engines import SPIN_US, sleep_when_idle
+from mer_edge.engines import SPIN_US, set_threads
 from mer_edge.files import new_file
 from runtime.bench.machine import read_machine
 from runtime.bench.stability import Watch
@@ -112,13 +112,17 @@ def measure(bundle: Bundle, segments: int, rounds: int, watch: Watch) -> dict[st
 
 
 def open_graph(
-    bundle: Bundle, name: str, threads: int, spin_us: int | None = SPIN_US
+    bundle: Bundle,
+    name: str,
+    threads: int,
+    spin_us: int | None = SPIN_US,
+    *,
+    own_cores: bool = True,
 ) -> onnxruntime.InferenceSession:
-    """A session as the runtime has it; ``spin_us`` None: with the engine's own duration."""
+    """A session as the runtime has it, or as ``mer_edge.engines.set_threads`` makes it otherwise."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    set_threads(options, threads, spin_us, own_cores=own_cores)
     options.log_severity_level = 3
-    sleep_when_idle(options, spin_us)
     return onnxruntime.InferenceSession(
         str(bundle.graph_path(name)),
         options,

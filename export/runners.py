@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.graphs import GraphPlan
-from mer_edge.engines import sleep_when_idle
+from mer_edge.engines import set_threads
 from mer_edge.errors import MerEdgeError
 
 Tensors = dict[str, NDArray[np.generic]]
@@ -33,7 +33,7 @@ class OnnxRunner:
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         options = onnxruntime.SessionOptions()
-        sleep_when_idle(options)  # PyTorch runs in turn with us
+        set_threads(options)  # PyTorch runs in turn with us: they sleep at the end of a run
         options.log_severity_level = 3
         self._sessions = {
             graph: onnxruntime.InferenceSession(

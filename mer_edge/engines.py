@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import ModuleType
 from typing import Any
 
@@ -77,16 +78,29 @@ def import_onnxruntime() -> ModuleType:
     return module
 
 
-def sleep_when_idle(options: Any, spin_us: int | None = SPIN_US) -> None:
-    """Let a session's threads give their core away: soon within a run, at once at its end.
+def set_threads(
+    options: Any, threads: int = 0, spin_us: int | None = SPIN_US, *, own_cores: bool = True
+) -> None:
+    """How many threads a session has, and that they are where they are needed and nowhere else.
 
     Sessions of one process run one after the other here, and beside decoding and other programs.
-    An ONNX Runtime that does not know the first entry passes it by.
+    Their threads give a core away soon within a run and at once at its end. Where they are as many
+    as the cores, each but the caller's keeps to one, as the engine has it when it counts the cores
+    itself: a thread that was asleep is otherwise woken on the caller's core, while another lies
+    idle (Linux in virtual machines, where an idle core counts as taken), and both share it.
 
     Args:
         options: an ``onnxruntime.SessionOptions``.
-        spin_us: how long they look for work within a run; None leaves it to the engine.
+        threads: 0 lets the engine count the cores.
+        spin_us: how long they look for work within a run; None leaves it to the engine. An ONNX
+            Runtime that does not know the entry passes it by.
+        own_cores: False leaves it to the system which cores they run on.
     """
+    options.intra_op_num_threads = threads
     if spin_us is not None:
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if own_cores and 1 < threads == len(cores):
+        others = ";".join(str(core + 1) for core in cores[1:])  # the engine counts from 1
+        options.add_session_config_entry("session.intra_op_thread_affinities", others)

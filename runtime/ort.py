@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.bundle import GraphSpec
-from mer_edge.engines import import_onnxruntime, refuse_conflict, sleep_when_idle
+from mer_edge.engines import import_onnxruntime, refuse_conflict, set_threads
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from runtime.arrays import HOST, Array, HostArrays
 from runtime.cores import usable_cores
@@ -109,9 +109,8 @@ class OrtBackend:
         level = self._onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.graph_optimization_level = level
         threads = 1 if _is_small(spec) else self._threads or _default_threads()
-        options.intra_op_num_threads = threads
+        set_threads(options, threads)
         options.log_severity_level = LOG_ERRORS_ONLY
-        sleep_when_idle(options)
         return options
 
 

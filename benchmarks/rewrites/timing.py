@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from mer_edge.engines import sleep_when_idle
+from mer_edge.engines import set_threads
 
 Feed = dict[str, NDArray[Any]]
 
@@ -20,9 +20,8 @@ Feed = dict[str, NDArray[Any]]
 def open_session(source: str | bytes, threads: int) -> onnxruntime.InferenceSession:
     """``source``: a file's name, or the serialized graph."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    set_threads(options, threads)
     options.log_severity_level = 3
-    sleep_when_idle(options)  # others run in turn
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 

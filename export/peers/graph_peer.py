@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mer_edge.bundle import Bundle
 from mer_edge.clip import Clip
 from mer_edge.clip_file import load_clip
-from mer_edge.engines import sleep_when_idle
+from mer_edge.engines import set_threads
 from mer_edge.errors import MerEdgeError
 from mer_edge.text.tokenizer import TextTokenizer
 from mer_edge.turns import Runner, serve
@@ -75,9 +75,8 @@ def open_onnxruntime(file: Path, threads: int | None, kind: str) -> tuple[list[s
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    set_threads(options, threads or 0)  # as our own sessions have it
     options.log_severity_level = 3
-    sleep_when_idle(options)  # as our own sessions do
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def run(feed: Feed) -> NDArray[Any]:

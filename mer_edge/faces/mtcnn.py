@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.engines import import_onnxruntime, sleep_when_idle
+from mer_edge.engines import import_onnxruntime, set_threads
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from mer_edge.faces.boxes import Floats, patches, squares, suppress
 from mer_edge.faces.face import Face, rgb_frame
@@ -252,9 +252,8 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     except ImportError:
         raise MissingExtraError("face detection", "onnxruntime", "cpu") from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    set_threads(options, threads)
     options.log_severity_level = 3
-    sleep_when_idle(options)
     return onnxruntime.InferenceSession(
         os.fspath(path), options, providers=["CPUExecutionProvider"]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from mer_edge import engines
 from mer_edge.bundle import Bundle
 from mer_edge.errors import MerEdgeError, MissingExtraError
 from runtime.backend import open_backend
+from runtime.cores import usable_cores
 from runtime.ort import OrtBackend, OrtGraph, check_provider
+
+TASKS = Path("/proc/self/task")
 
 
 def test_a_graph_runs_and_names_its_engine(bundle: Bundle) -> None:
@@ -183,6 +187,42 @@ def test_a_session_gives_its_cores_away(bundle: Bundle) -> None:
     options = session.get_session_options()
     assert options.get_session_config_entry("session.intra_op.spin_duration_us") == "100"
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "keeps_to"), [({3, 5, 9}, 3, "6;10"), ({3, 5, 9}, 2, None), ({3}, 1, None)]
+)
+def test_threads_that_are_as_many_as_the_cores_keep_to_one_each(
+    monkeypatch: pytest.MonkeyPatch, cores: set[int], threads: int, keeps_to: str | None
+) -> None:
+    """The caller's is anywhere; the engine counts cores from 1."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores, raising=False)
+    options = onnxruntime.SessionOptions()
+    engines.set_threads(options, threads)
+    assert options.intra_op_num_threads == threads
+    affinities = "session.intra_op_thread_affinities"
+    if keeps_to is None:
+        with pytest.raises(RuntimeError, match=affinities):
+            options.get_session_config_entry(affinities)
+    else:
+        assert options.get_session_config_entry(affinities) == keeps_to
+
+
+@pytest.mark.skipif(not TASKS.exists() or usable_cores() < 2, reason="Linux, two cores")
+def test_the_engine_takes_the_cores(bundle: Bundle) -> None:
+    cores = os.sched_getaffinity(0)
+    before = thread_cores()
+    backend = OrtBackend("cpu", len(cores))
+    session = backend.open_session(bundle.graph_path("text"), bundle.manifest.graphs["text"])
+    assert session is not None
+    new = thread_cores() - before
+    assert new == Counter({frozenset({core}): 1 for core in sorted(cores)[1:]})
+
+
+def thread_cores() -> Counter[frozenset[int]]:
+    """Of all threads of this process: the cores that each may run on."""
+    threads = [int(path.name) for path in TASKS.iterdir()]
+    return Counter(frozenset(os.sched_getaffinity(thread)) for thread in threads)
 
 
 def test_an_engine_that_does_not_load_is_not_told_as_missing(

@@ -1,16 +1,19 @@
-"""How long the CPU sessions' threads should look for work; writes results/spinning.{json,md}.
+"""What the CPU sessions' threads should do while they have nothing to do, and on which cores; writes
+results/threads.{json,md}.
 
-    python benchmarks/spinning.py BUNDLE [--segments 1 5]
+    python benchmarks/threads.py BUNDLE [--segments 1 5]
 
-The graphs of the bundle in turns with two threads, each way with sessions of its own: ONNX
-Runtime's own duration, and shorter ones. Once with nothing else to do, once beside a program that
-always wants a core.
+The graphs of the bundle in turns with two threads on two cores, each way with sessions of its own:
+ONNX Runtime's own duration of looking for work and shorter ones; a core for each thread, and any.
+In quick succession and after a second in which nothing ran, with nothing else to do and beside a
+program that always wants a core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -34,9 +37,22 @@ from runtime.bench.machine import read_machine
 from runtime.bench.stability import Watch
 
 RESULTS = Path(__file__).resolve().parent / "results"
-DURATIONS_US = (None, 20, 50, 100, 200, 1000)
-"""None: the engine's own."""
+Way = tuple[int | None, bool]
+"""Microseconds of looking for work, None for the engine's own; whether each has a core."""
+FREE: Way = (None, False)
+"""What the engine does by itself with a number of threads that it is told."""
+WAYS: tuple[Way, ...] = (
+    FREE,
+    (SPIN_US, False),
+    (None, True),
+    (20, True),
+    (50, True),
+    (100, True),
+    (200, True),
+    (1000, True),
+)
 ALONE, BUSY = "alone", "beside a busy program"
+LONG_PAUSE_S = 1.0
 
 
 def main() -> int:
@@ -47,16 +63,19 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")
     args = parser.parse_args()
     bundle = Bundle.load(args.bundle)
+    if len(os.sched_getaffinity(0)) != 2:
+        raise SystemExit("error: expected two cores; run: taskset -c 0,1 python ...")
     ways = {
-        spin_us: {name: open_graph(bundle, name, threads=2, spin_us=spin_us) for name in GRAPHS}
-        for spin_us in DURATIONS_US
+        way: {name: open_graph(bundle, name, 2, way[0], own_cores=way[1]) for name in GRAPHS}
+        for way in WAYS
     }
     watch = Watch()
     rows = []
     for segments in args.segments:
-        rows += measure(ways, segments, args.rounds, ALONE, watch)
+        rows += measure(ways, segments, args.rounds, ALONE, PAUSE_S, watch)
+        rows += measure(ways, segments, args.rounds // 4, ALONE, LONG_PAUSE_S, watch)
         with busy_program():
-            rows += measure(ways, segments, args.rounds, BUSY, Watch())
+            rows += measure(ways, segments, args.rounds, BUSY, PAUSE_S, Watch())
     outcome = {
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -68,8 +87,8 @@ def main() -> int:
         "rows": rows,
     }
     for name, content in (
-        ("spinning.json", json.dumps(outcome, indent=1) + "\n"),
-        ("spinning.md", as_markdown(outcome)),
+        ("threads.json", json.dumps(outcome, indent=1) + "\n"),
+        ("threads.md", as_markdown(outcome)),
     ):
         with new_file(args.out / name, "writing the result") as temporary:
             temporary.write_text(content, encoding="utf-8")
@@ -78,33 +97,40 @@ def main() -> int:
 
 
 def measure(
-    ways: dict[int | None, dict[str, Any]], segments: int, rounds: int, company: str, watch: Watch
+    ways: dict[Way, dict[str, Any]],
+    segments: int,
+    rounds: int,
+    company: str,
+    pause_s: float,
+    watch: Watch,
 ) -> list[dict[str, Any]]:
-    """A row per duration; every other round begins with another one."""
-    feeds = {name: random_feed(session, segments) for name, session in ways[None].items()}
-    spent_ms: dict[int | None, list[float]] = {spin_us: [] for spin_us in ways}
+    """A row per way; every round begins with another one."""
+    feeds = {name: random_feed(session, segments) for name, session in ways[FREE].items()}
+    for graphs in ways.values():
+        in_turns(graphs, feeds)
+    spent_ms: dict[Way, list[float]] = {way: [] for way in ways}
     order = list(ways)
-    for _ in track(range(rounds), description=f"{segments} segments, {company}"):
+    for _ in track(range(rounds), description=f"{segments} segments, {company}, {pause_s:g} s"):
         watch.loop()
-        for spin_us in order:
-            in_turns(ways[spin_us], feeds)  # what others left in the caches is not its fault
+        for way in order:
+            time.sleep(pause_s)
             started = time.perf_counter()
-            in_turns(ways[spin_us], feeds)
-            spent_ms[spin_us].append((time.perf_counter() - started) * 1e3)
-            time.sleep(PAUSE_S)
+            in_turns(ways[way], feeds)
+            spent_ms[way].append((time.perf_counter() - started) * 1e3)
         order = order[1:] + order[:1]
-    own = np.array(spent_ms[None])
+    free = np.array(spent_ms[FREE])
     return [
         {
             "segments": segments,
             "company": company,
-            "spin_us": spin_us,
+            "pause_s": pause_s,
+            "spin_us": way[0],
+            "own_cores": way[1],
             "least_ms": round(min(values), 1),
             "median_ms": round(float(np.median(values)), 1),
-            "as_fast_at_best": round(float(own.min()) / min(values), 3),
-            "as_fast": round(float(np.median(own / np.array(values))), 3),
+            "as_fast": round(float(np.median(free) / np.median(values)), 3),
         }
-        for spin_us, values in spent_ms.items()
+        for way, values in spent_ms.items()
     ]
 
 
@@ -119,26 +145,29 @@ def busy_program() -> Iterator[None]:
 
 
 def as_markdown(outcome: dict[str, Any]) -> str:
-    head = ["segments", "", "looks for work, us", "least, median ms", "times as fast"]
+    head = ["segments", "", "runs are apart, s", "looks for work, us", "cores"]
+    head += ["least, median ms", "times as fast"]
     rows = [
         [
             str(row["segments"]),
             row["company"],
+            f"{row['pause_s']:g}",
             str(row["spin_us"] or "the engine's own"),
+            "one each" if row["own_cores"] else "any",
             f"{row['least_ms']}, {row['median_ms']}",
-            f"{row['as_fast_at_best']:.2f}, {row['as_fast']:.2f}",
+            f"{row['as_fast']:.2f}",
         ]
         for row in outcome["rows"]
     ]
     lines = [
-        "# How long a thread looks for work before it sleeps",
+        "# What threads do that have nothing to do, and where they run",
         "",
-        f"`python benchmarks/spinning.py`, {outcome['measured']}, commit "
+        f"`python benchmarks/threads.py`, {outcome['measured']}, commit "
         f"`{outcome['commit'][:12]}`, {outcome['processor']}, two threads on two cores, ONNX "
         f"Runtime {outcome['onnxruntime']}; {outcome['bundle']}, {TOKENS} tokens, all graphs but "
-        f"fusion in turns. Least and median of {outcome['rounds']} rounds in turn; times as fast "
-        "as with the engine's own duration (by the least times, by the median of the rounds' "
-        f"ratios). The runtime takes {SPIN_US} us.",
+        f"fusion in turns. Least and median of {outcome['rounds']} rounds in turn (a quarter of "
+        "them where runs are a second apart); times as fast as what the engine does by itself, by "
+        f"the medians. The runtime takes {SPIN_US} us and one core each.",
         "",
         table(head, rows),
     ]
