@@ -119,7 +119,7 @@ def open_graph(
     *,
     own_cores: bool = True,
 ) -> onnxruntime.InferenceSession:
-    """A session as the runtime has it, or as ``mer_edge.engines.set_threads`` makes it otherwise."""
+    """As the runtime has it; otherwise see ``mer_edge.engines.set_threads``."""
     options = onnxruntime.SessionOptions()
     set_threads(options, threads, spin_us, own_cores=own_cores)
     options.log_severity_level = 3

@@ -1,5 +1,5 @@
-"""What the CPU sessions' threads should do while they have nothing to do, and on which cores; writes
-results/threads.{json,md}.
+"""What the CPU sessions' threads should do while they have nothing to do, and on which cores;
+writes results/threads.{json,md}.
 
     python benchmarks/threads.py BUNDLE [--segments 1 5]
 

@@ -19,8 +19,7 @@ ONNXRUNTIME_PACKAGES = (
 SPIN_US = 100
 """How long a thread of a session looks for work before it sleeps, in microseconds. By itself ONNX
 Runtime lets it look for some ten milliseconds, and where another program wants the core, that is
-taken from whoever works. Much shorter, and threads must be woken at every operator
-(docs/runtime.md has the figures)."""
+taken from whoever works (docs/runtime.md has the figures)."""
 
 
 def installed_onnxruntimes() -> dict[str, str]:
