@@ -12,8 +12,8 @@ from mer_edge.pictures import NO_PICTURE, STAGE_COLOURS
 
 COLOURS = {**STAGE_COLOURS, "visual_stem": "#7fa8d6"}
 MARKERS = {"fp32": "o", "int8": "s"}
-SHIFTS = {"fp32": (9, -11), "int8": (9, 3)}
-"""Of the labels, in points."""
+ABOVE, BELOW = (9, 3), (9, -11)
+"""Where labels are, in points."""
 
 
 def draw_roofline(outcome: dict[str, Any], path: Path) -> None:
@@ -39,7 +39,7 @@ def draw_roofline(outcome: dict[str, Any], path: Path) -> None:
         axes.annotate(
             f"{row['graph']} {row['precision']}, {row['share_of_bound']:.0%}",
             (row["intensity"], reached),
-            SHIFTS[row["precision"]],
+            BELOW if row["precision"] == "fp32" and row["graph"] != "text" else ABOVE,
             textcoords="offset points", fontsize=8,
         )  # fmt: skip
     axes.set(
