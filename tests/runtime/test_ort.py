@@ -215,8 +215,8 @@ def test_the_engine_takes_the_cores(bundle: Bundle) -> None:
     backend = OrtBackend("cpu", len(cores))
     session = backend.open_session(bundle.graph_path("text"), bundle.manifest.graphs["text"])
     assert session is not None
-    new = thread_cores() - before
-    assert new == Counter({frozenset({core}): 1 for core in sorted(cores)[1:]})
+    new = thread_cores() - before  # and whatever else has begun
+    assert [new[frozenset({core})] for core in sorted(cores)] == [0] + [1] * (len(cores) - 1)
 
 
 def thread_cores() -> Counter[frozenset[int]]:
