@@ -106,9 +106,9 @@ class Store:
                 self._restore_lines()
                 self._results = LineFile(self._lines, "ab")
             joined = b"".join(lines)
+            entry = Entry(record.key, len(lines), record.error is not None, crc_of([joined]))
             self._results.add(joined)
-            failed = record.error is not None
-            self._journal.add(Entry(record.key, len(lines), failed, crc_of([joined])))
+            self._journal.add(entry)
             if time.monotonic() - self._synced_s > SYNC_EVERY_S:
                 self._sync()
 
