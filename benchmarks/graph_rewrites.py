@@ -13,7 +13,6 @@ The parts on real weights are left out where their data is not named.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 from pathlib import Path
@@ -22,8 +21,8 @@ from typing import Any
 import onnxruntime
 import torch
 
+from benchmarks.outcome import publish
 from benchmarks.rewrites import exact, layers, low_rank, split, vocabulary
-from mer_edge.files import new_file
 from runtime.bench.machine import processor_name
 from runtime.bench.stability import load_average
 
@@ -47,13 +46,7 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(1)
     outcome = measure(args)
-    for name, content in (
-        ("graph-rewrites.json", json.dumps(outcome, indent=1) + "\n"),
-        ("graph-rewrites.md", as_markdown(outcome)),
-    ):
-        with new_file(args.out / name, "writing the result") as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    print(as_markdown(outcome))
+    publish(outcome, as_markdown(outcome), args.out, "graph-rewrites")
     return 0
 
 

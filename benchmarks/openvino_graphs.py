@@ -9,7 +9,6 @@ Two threads each. OpenVINO computes fp32 graphs in fp32 and in bf16, INT8 graphs
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,10 +21,10 @@ import openvino
 from rich.progress import track
 
 from benchmarks.chain_page import table
+from benchmarks.outcome import publish
 from benchmarks.side_by_side import GRAPHS, PAUSE_S, TOKENS, Feed, open_graph, random_feed
 from mer_edge.bundle import Bundle
 from mer_edge.checkout import commit
-from mer_edge.files import new_file
 from runtime.bench.machine import read_machine
 from runtime.bench.stability import Watch
 
@@ -59,13 +58,7 @@ def main() -> int:
         "stability": asdict(watch.judge()),
         "rows": rows,
     }
-    for name, content in (
-        ("openvino-graphs.json", json.dumps(outcome, indent=1) + "\n"),
-        ("openvino-graphs.md", as_markdown(outcome)),
-    ):
-        with new_file(args.out / name, "writing the result") as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    print(as_markdown(outcome))
+    publish(outcome, as_markdown(outcome), args.out, "openvino-graphs")
     return 0
 
 

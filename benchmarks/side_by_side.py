@@ -14,7 +14,6 @@ The ways, on arrays that are there already, with two threads in all:
 from __future__ import annotations
 
 import argparse
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -30,10 +29,10 @@ import onnxruntime
 from rich.progress import Progress
 
 from benchmarks.chain_page import table
+from benchmarks.outcome import publish
 from mer_edge.bundle import Bundle
 from mer_edge.checkout import commit
 from mer_edge.engines import SPIN_US, set_threads
-from mer_edge.files import new_file
 from runtime.bench.machine import read_machine
 from runtime.bench.stability import Watch
 from runtime.ort import SLOWER_FUSIONS
@@ -72,13 +71,7 @@ def main() -> int:
         "stability": asdict(watch.judge()),
         "rows": rows,
     }
-    for name, content in (
-        ("side-by-side.json", json.dumps(outcome, indent=1) + "\n"),
-        ("side-by-side.md", as_markdown(outcome)),
-    ):
-        with new_file(args.out / name, "writing the result") as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    print(as_markdown(outcome))
+    publish(outcome, as_markdown(outcome), args.out, "side-by-side")
     return 0
 
 

@@ -12,7 +12,6 @@ program that always wants a core.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -28,11 +27,11 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks.chain_page import table
+from benchmarks.outcome import publish
 from benchmarks.side_by_side import GRAPHS, PAUSE_S, TOKENS, in_turns, open_graph, random_feed
 from mer_edge.bundle import Bundle
 from mer_edge.checkout import commit
 from mer_edge.engines import SPIN_US
-from mer_edge.files import new_file
 from runtime.bench.machine import read_machine
 from runtime.bench.stability import Watch
 
@@ -86,13 +85,7 @@ def main() -> int:
         "stability_alone": asdict(watch.judge()),
         "rows": rows,
     }
-    for name, content in (
-        ("threads.json", json.dumps(outcome, indent=1) + "\n"),
-        ("threads.md", as_markdown(outcome)),
-    ):
-        with new_file(args.out / name, "writing the result") as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    print(as_markdown(outcome))
+    publish(outcome, as_markdown(outcome), args.out, "threads")
     return 0
 
 

@@ -10,7 +10,6 @@ far their outputs differ, and how long they take to load.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,11 +23,11 @@ import onnx
 from rich.progress import Progress
 
 from benchmarks.chain_page import table
+from benchmarks.outcome import publish
 from benchmarks.rewrites.exact import trace
 from benchmarks.rewrites.timing import in_turn, open_session, random_feed
 from export.rewrites import apply_cpu_fp32_rewrites, apply_rewrites
 from mer_edge.checkout import commit
-from mer_edge.files import new_file
 from runtime.bench.machine import read_machine
 from runtime.bench.stability import Watch
 
@@ -47,13 +46,7 @@ def main() -> int:
     args = parser.parse_args()
     with Progress() as progress:
         outcome = measure(args, progress)
-    for name, content in (
-        ("winograd.json", json.dumps(outcome, indent=1) + "\n"),
-        ("winograd.md", as_markdown(outcome)),
-    ):
-        with new_file(args.out / name, "writing the result") as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    print(as_markdown(outcome))
+    publish(outcome, as_markdown(outcome), args.out, "winograd")
     return 0
 
 

@@ -7,8 +7,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -18,16 +16,7 @@ from mer_edge.cli.signals import ending_in_order
 IGNORE = ctypes.c_void_p(1)
 
 
-@pytest.fixture(autouse=True)
-def as_in_a_new_process() -> Iterator[None]:
-    fresh: dict[signal.Signals, Any] = {
-        signal.SIGINT: signal.default_int_handler,
-        signal.SIGTERM: signal.SIG_DFL,
-    }
-    before = {number: signal.signal(number, handler) for number, handler in fresh.items()}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("as_in_a_new_process")
 
 
 def test_what_it_gives_and_what_it_raises() -> None:

@@ -7,9 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,17 +17,7 @@ from mer_edge.cli.signals import check_ending, ending_in_order
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(autouse=True)
-def as_in_a_new_process() -> Iterator[None]:
-    """Without the handlers that others left in this one, such as Ray for SIGTERM."""
-    fresh: dict[signal.Signals, Any] = {
-        signal.SIGINT: signal.default_int_handler,
-        signal.SIGTERM: signal.SIG_DFL,
-    }
-    before = {number: signal.signal(number, handler) for number, handler in fresh.items()}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("as_in_a_new_process")
 
 
 def test_both_signals_are_a_keyboard_interrupt_and_are_remembered() -> None:
