@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -19,6 +19,7 @@ from export.manifest import shape_ranges
 from export.options import ExportOptions
 from export.precision.calibration import CalibrationSet, collect
 from export.precision.convert import convert
+from export.precision.saturation import largest_pair_sum
 from export.rewrites import apply_cpu_fp32_rewrites
 from export.runners import OnnxRunner
 from export.steps import Steps
@@ -79,7 +80,8 @@ def _convert(
     steps.start(f"{name} in {precision}")
     made = convert(name, onnx.load(work.files[name]), precision, work.options.recipe, calibration)
     rewrites = work.traced[name].rewrites
-    spec = save_graph(made.proto, file, made.precision, rewrites, made.kept)
+    pair_sum = largest_pair_sum(made.proto) if made.precision == "int8" else None
+    spec = save_graph(made.proto, file, made.precision, rewrites, made.kept, pair_sum)
     steps.finish()
     return spec
 
@@ -118,14 +120,5 @@ def _write_chosen(
     for name, precision in chosen.precisions.items():
         target = directory / work.traced[name].file
         shutil.copyfile(files[name, precision], target)
-        made = specs[name, precision]
-        graphs[name] = GraphSpec(
-            target.name,
-            made.sha256,
-            made.precision,
-            made.inputs,
-            made.outputs,
-            made.rewrites,
-            made.kept_higher,
-        )
+        graphs[name] = replace(specs[name, precision], file=target.name)
     return graphs, PrecisionChoice(work.options.budget, chosen, plans)

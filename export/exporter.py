@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from export.calibration_clips import load_real_clips
 from export.chain import absent_text_of
 from export.conversion import Conversion, write_converted
-from export.gate import GateReport, run_gate
+from export.gate import GateReport, require_exact_sums, run_gate
 from export.golden import check_golden, make_golden
 from export.graphs import GraphPlan, save_graph, trace_graph
 from export.manifest import make_manifest
@@ -133,6 +133,7 @@ def _write_bundle(
         work = Conversion(run, tokenizer, traced, files, options, clips)
         graphs, choice = write_converted(work, directory, steps)
     if options.recipe == "cpu":
+        require_exact_sums(graphs)
         graphs = _map_weights(graphs, directory, others)
     found = run_gate(
         run.model,

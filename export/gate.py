@@ -22,7 +22,7 @@ from export.graphs import GraphPlan, write_graph
 from export.manifest import shape_ranges
 from export.runners import Tensors
 from export.side_by_side import Outcome, SideBySide, Suspect
-from mer_edge.bundle import GRAPHS, Parity
+from mer_edge.bundle import GRAPHS, GraphSpec, Parity
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.mer import MerModel
@@ -30,6 +30,7 @@ from mer_edge.parity.decisions import GOLDEN, RANDOM, REAL, pooled_decisions
 from mer_edge.parity.limits import LIMITS
 from mer_edge.parity.record import DecisionParity
 from mer_edge.parity.report import Measured, ParityReport, describe
+from mer_edge.processor import LARGEST_SUM
 from mer_edge.text.tokenizer import TextTokenizer
 
 T = TypeVar("T")
@@ -93,6 +94,22 @@ class GateReport:
 
     def _share(self, graph: str) -> float:
         return self.suspects[graph].measured.share_of_limit or 0.0
+
+
+def require_exact_sums(graphs: Mapping[str, GraphSpec]) -> None:
+    """The worst case on any processor: no input may make a sum of two products leave 16 bits.
+
+    Raises:
+        MerEdgeError: a graph in eight bits can, so that processors without VNNI would compute
+            something else than this one.
+    """
+    for name, spec in graphs.items():
+        if spec.precision == "int8" and (spec.largest_pair_sum or 0) > LARGEST_SUM:
+            raise MerEdgeError(
+                f"two products of the INT8 {name} graph can add up to {spec.largest_pair_sum:,}; "
+                f"expected at most {LARGEST_SUM:,}, which every processor holds; no bundle was "
+                "written; report this"
+            )
 
 
 def run_gate(

@@ -60,6 +60,7 @@ def save_graph(
     precision: str = "fp32",
     rewrites: Sequence[str] = (),
     kept_higher: Sequence[str] = (),
+    largest_pair_sum: int | None = None,
 ) -> GraphSpec:
     """Write a graph to ``file``, its weights inside, and describe it.
 
@@ -76,6 +77,7 @@ def save_graph(
         outputs=[_tensor_spec(value) for value in proto.graph.output],
         rewrites=list(rewrites),
         kept_higher=list(kept_higher),
+        largest_pair_sum=largest_pair_sum,
     )
 
 

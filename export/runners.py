@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from export.graphs import GraphPlan
 from mer_edge.engines import set_threads
 from mer_edge.errors import MerEdgeError
+from mer_edge.processor import exact_int8
 
 Tensors = dict[str, NDArray[np.generic]]
 
@@ -34,6 +35,7 @@ class OnnxRunner:
     def __init__(self, files: Mapping[str, Path]) -> None:
         options = onnxruntime.SessionOptions()
         set_threads(options)  # PyTorch runs in turn with us: they sleep at the end of a run
+        exact_int8(options)  # what is for TensorRT has eight full bits
         options.log_severity_level = 3
         self._sessions = {
             graph: onnxruntime.InferenceSession(

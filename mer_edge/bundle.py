@@ -65,6 +65,9 @@ class GraphSpec:
     """What was done to the traced graph without changing what it computes."""
     kept_higher: list[str] = field(default_factory=list)
     """Of an INT8 graph: the products and convolutions that are not in eight bits."""
+    largest_pair_sum: int | None = None
+    """Of an INT8 graph: what two neighbouring products of bytes can add up to at most. Up to 32,767
+    every processor computes the same (``mer_edge.processor``); None: an older export, not known."""
 
 
 @dataclass(frozen=True)

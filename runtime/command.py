@@ -18,6 +18,7 @@ from runtime.output_paths import check_outputs, model_files
 from runtime.stream import command as stream_command
 
 if TYPE_CHECKING:
+    from mer_edge.bundle import Bundle
     from mer_edge.clips import ClipOptions
     from mer_edge.result import Result
     from runtime.recognizer import Recognizer
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     failed = _recognize_files(recognizer, args.files, options, report)
     if failed is None:
         return EXIT_INTERRUPTED
-    report.close(_next_command(args, failed))
+    report.close(_next_command(args, failed, recognizer.bundle))
     return EXIT_BAD_INPUT if failed else EXIT_OK
 
 
@@ -147,9 +148,13 @@ def _check(args: argparse.Namespace) -> None:
     check_outputs({"--out": args.out, "--plot": args.plot}, [*args.files, args.text_file])
 
 
-def _next_command(args: argparse.Namespace, failed: int) -> str:
+def _next_command(args: argparse.Namespace, failed: int, bundle: Bundle) -> str:
+    from runtime.verified import suggestion
+
     if failed == len(args.files):
         return "mer-edge doctor"
+    if not (args.json or args.quiet) and (verify := suggestion(bundle)) is not None:
+        return verify
     if args.out is None:
         return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4 --json --out results.jsonl"
     return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4 --plot picture.png"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mer_edge.bundle import GraphSpec
 from mer_edge.engines import import_onnxruntime, refuse_conflict, set_threads
 from mer_edge.errors import MerEdgeError, MissingExtraError
+from mer_edge.processor import exact_int8, needs_exact_int8
 from runtime.arrays import HOST, Array, HostArrays
 from runtime.cores import usable_cores
 
@@ -111,6 +112,8 @@ class OrtBackend:
         threads = 1 if _is_small(spec) else self._threads or _default_threads()
         set_threads(options, threads)
         options.log_severity_level = LOG_ERRORS_ONLY
+        if needs_exact_int8(spec):
+            exact_int8(options)
         return options
 
 

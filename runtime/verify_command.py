@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_OK
 from mer_edge.errors import MerEdgeError
+from mer_edge.processor import needs_exact_int8
 from runtime.engine_arguments import add_engine_arguments, engine_options
 from runtime.output_paths import check_outputs, model_files
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.verify import Verification
 
 EXIT_DIFFERS = 1
+OLDER = "; this older bundle needs exact kernels where they saturate: export it again for speed"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +48,10 @@ def run(args: argparse.Namespace) -> int:
     backend = open_backend(engine.device, bundle, engine.threads)
     with Bars(quiet=args.quiet or args.json) as bars:
         found = verify(bundle, backend, lambda what, done, n: bars.step("verify", done, n, what))
+    if found.passed and engine.device == "cpu":
+        from runtime.verified import remember
+
+        remember(bundle)
     _write(args, bundle, found)
     return EXIT_OK if found.passed else EXIT_DIFFERS
 
@@ -106,6 +112,11 @@ def _print(args: argparse.Namespace, bundle: Bundle, found: Verification) -> Non
     from mer_edge.parity.table import print_parity
 
     print(f"{args.bundle}: {bundle.manifest.variant}, {found.engine}")
+    if bundle.manifest.precision == "int8" and args.device == "cpu":
+        from mer_edge.processor import describe_int8
+
+        exact = any(needs_exact_int8(spec) for spec in bundle.manifest.graphs.values())
+        print(f"this processor: {describe_int8()}" + (OLDER if exact else ""))
     if found.parity.measured:
         print_parity(found.parity.to_parity())
     if found.passed:

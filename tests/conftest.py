@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from tests.once import made_once
 # For this process and those it starts, before any of them loads PyTorch: the tests' tensors are
 # too small to share out among cores, and the cores have other tests to run.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nothing is remembered in the cache of whoever runs the tests.
+os.environ.setdefault("MER_EDGE_CACHE", tempfile.mkdtemp(prefix="mer-edge-tests-cache-"))
 
 
 def make_demo(home: Path) -> None:

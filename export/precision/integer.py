@@ -28,6 +28,7 @@ from export.precision.half import to_fp16
 from export.precision.outliers import KEPT_SUFFIX, constant_products, split_outliers
 from export.precision.pixels import bytes_that_stay, with_faces_as_bytes
 from export.precision.recipe import Recipe
+from export.precision.saturation import weight_ranges
 from export.precision.tidy import tidied
 from export.runners import Tensors
 
@@ -106,7 +107,10 @@ def _dynamic(proto: onnx.ModelProto, excluded: frozenset[str]) -> onnx.ModelProt
         nodes_to_quantize=None,
         nodes_to_exclude=sorted(excluded),
         op_types_to_quantize=["MatMul"],
-        extra_options={"MatMulConstBOnly": True},
+        extra_options={
+            "MatMulConstBOnly": True,
+            "TensorQuantOverrides": weight_ranges(proto, excluded),
+        },
     )
     with _quiet():
         quantizer.quantize_model()
@@ -135,6 +139,7 @@ def _static(
                 "ActivationSymmetric": symmetric,
                 "WeightSymmetric": True,
                 "QuantizeBias": not symmetric,
+                "TensorQuantOverrides": {} if symmetric else weight_ranges(proto, excluded),
                 # TensorRT fuses what follows into a product by itself and wants its output whole.
                 "OpTypesToExcludeOutputQuantization": list(OPERATORS) if symmetric else [],
             },

@@ -31,6 +31,7 @@ def examine() -> Examination:
     probes: list[Callable[[], Finding]] = [
         lambda: run_isolated("onnxruntime", "onnxruntime_package"),
         *(_probe(module, "base_module", module) for module in BASE_MODULES),
+        _probe("INT8", "int8"),
         _probe("media", "media"),
         _probe("detector", "detector"),
         _probe("ASR", "asr"),

@@ -67,6 +67,17 @@ def onnxruntime_package() -> Answer:
     return "ok", f"{onnxruntime.__version__}, lists {', '.join(providers)}", "", facts
 
 
+def int8() -> Answer:
+    """The instruction sets that eight bits use, and whether the engine's INT8 kernels saturate."""
+    from mer_edge.processor import describe_int8, instruction_sets, int8_saturates
+
+    facts = {
+        "instruction_sets": " ".join(instruction_sets()),
+        "saturates": str(int8_saturates()).lower(),
+    }
+    return "ok", describe_int8(), "", facts
+
+
 def provider(name: str) -> Answer:
     """Run a graph on one of ONNX Runtime's providers."""
     if name in REMOTE_PROVIDERS:
@@ -145,6 +156,7 @@ def tensorrt(flavour: str) -> Answer:
 PROBES: dict[str, Callable[..., Answer]] = {
     "base_module": base_module,
     "onnxruntime_package": onnxruntime_package,
+    "int8": int8,
     "provider": provider,
     "media": media,
     "detector": detector,

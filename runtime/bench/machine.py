@@ -13,6 +13,7 @@ from pathlib import Path
 from mer_edge import __version__
 from mer_edge.cuda_device import current_gpu
 from mer_edge.errors import MerEdgeError
+from mer_edge.processor import instruction_sets
 from runtime.bench.stability import load_average
 from runtime.cores import usable_cores
 
@@ -31,6 +32,8 @@ class Machine:
     cores: int
     """Those that this process may use."""
     system: str
+    instruction_sets: list[str] = field(default_factory=list)
+    """Of ``mer_edge.processor.INSTRUCTION_SETS``, those that the processor has."""
     board: str | None = None
     governor: str | None = None
     """What sets the clock of the first core: ``performance``, ``schedutil``, ..."""
@@ -50,6 +53,7 @@ def read_machine(device: str = "cpu") -> Machine:
     return Machine(
         processor=processor_name(),
         cores=usable_cores(),
+        instruction_sets=list(instruction_sets()),
         system=platform.platform(terse=True),
         board=_line(DEVICE_MODEL),
         governor=_line(CPU_FREQUENCY / "scaling_governor"),

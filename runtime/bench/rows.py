@@ -135,6 +135,7 @@ def _facts(report: BenchReport) -> Section:
         ("engine", report.engine or "nothing ran"),
         ("threads", threads),
         ("processor", f"{machine.processor}, {machine.cores} cores, {machine.system}"),
+        ("instruction sets", ", ".join(machine.instruction_sets) or "not told"),
         ("clock, governor", f"{clock}, {machine.governor or 'not told'}"),
         ("load average", ", ".join(map(str, machine.load_average or ())) or "not told"),
         ("versions", ", ".join(f"{name} {version}" for name, version in machine.versions.items())),

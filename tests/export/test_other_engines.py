@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from safetensors.numpy import load_file
 
@@ -15,6 +16,7 @@ from export.precision.integer import to_int8
 from export.rewrites import apply_rewrites
 from export.runners import OnnxRunner
 from mer_edge.bundle import GOLDEN, GRAPHS
+from mer_edge.processor import exact_int8, int8_saturates
 
 OUTPUTS = {"text": "text", "audio": "audio", "visual_stem": "visual_map", "visual": "visual"}
 """Of the graphs that have weights in eight bits, what they give."""
@@ -36,7 +38,13 @@ def with_openvino(file: Path, feed: dict[str, np.ndarray]) -> dict[str, np.ndarr
 
 def with_polygraphy(file: Path, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     backend = pytest.importorskip("polygraphy.backend.onnxrt")
-    with backend.OnnxrtRunner(backend.SessionFromOnnx(str(file))) as runner:
+
+    def session() -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        exact_int8(options)  # TensorRT's graphs have eight full bits
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    with backend.OnnxrtRunner(session) as runner:
         return dict(runner.infer(feed))
 
 
@@ -112,6 +120,8 @@ def test_int8_graphs_load_and_give_what_onnx_runtime_gives(
     kinds = {node.op_type for node in onnx.load(file).graph.node}
     assert kinds & {"QuantizeLinear", "DynamicQuantizeLinear"}
     name = OUTPUTS[graph]
+    if recipe == "tensorrt" and run is with_openvino and int8_saturates():
+        pytest.skip("OpenVINO's kernels saturate on this processor; these weights are TensorRT's")
     ours = OnnxRunner({graph: file}).run(graph, feed)[name]
     found = run(file, feed)[name]
     spread = np.abs(expected[name]).max()

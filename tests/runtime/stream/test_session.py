@@ -169,7 +169,7 @@ def test_a_file_in_real_time_takes_its_time(recognizer: Recognizer, tmp_path: Pa
     opened = session(recognizer, path, SessionOptions(SAID, 3, realtime=True))
     began_s = time.perf_counter()
     results = decided(opened)
-    assert 1.8 < time.perf_counter() - began_s < 6.0
+    assert time.perf_counter() - began_s > 1.8  # a busy machine takes longer, never less
     assert opened.stream.counts.dropped_frames == 0
     assert_same(results, offline(recognizer, path, results))
 
