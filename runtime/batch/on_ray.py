@@ -177,12 +177,19 @@ def _row(number: int, source: Source) -> dict[str, Any]:
     """What an actor must know of a file; relative paths mean nothing to it."""
     options = msgspec.json.encode(source.options, enc_hook=str)
     path = str(source.path.absolute())
-    return {"file": number, "path": path, "name": str(source.path), "options": options}
+    text_alone = source.text_alone
+    return {
+        "file": number,
+        "path": path,
+        "name": source.name,
+        "options": options,
+        "text_alone": text_alone,
+    }
 
 
-def _source(path: str, options: bytes) -> Source:
+def _source(path: str, options: bytes, text_alone: str) -> Source:
     known = msgspec.json.decode(options, type=ClipOptions, dec_hook=lambda kind, value: kind(value))
-    return Source(Path(path), known, path)
+    return Source(Path(path), known, path, text_alone)
 
 
 class _Actor:
@@ -201,7 +208,8 @@ class _Actor:
     def __call__(self, batch: dict[str, Any]) -> Any:
         import pyarrow
 
-        sources = [_source(*row) for row in zip(batch["path"], batch["options"], strict=True)]
+        fields = (batch["path"], batch["options"], batch["text_alone"])
+        sources = [_source(*row) for row in zip(*fields, strict=True)]
         records = self._pipeline.run(sources)
         rows: list[dict[str, Any]] = []
         for number, name, record in zip(batch["file"], batch["name"], records, strict=True):
@@ -217,4 +225,4 @@ def _record(source: Source, rows: Iterable[dict[str, Any]]) -> FileRecord:
             error = row["error"]
         else:
             results.append(msgspec.convert(result_fields(row), Result))
-    return FileRecord(source.key, str(source.path), tuple(results), error)
+    return FileRecord(source.key, source.name, tuple(results), error)
