@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from mer_edge.bundle import Manifest
 from mer_edge.cli.main import one_line
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_new_file
 from mer_edge.result import Result
 from runtime.audience import Audience
+from runtime.introduction import introduce
 from runtime.result_lines import ResultLines
 from runtime.results import printable
 
@@ -30,7 +32,8 @@ class Report:
 
     Args:
         json: one JSON object a line on stdout, and nothing else there.
-        quiet: one short line a clip, and no notice, progress or next command.
+        quiet: one short line a clip, and no notice, progress or next command; the model's name is
+            said once, on stderr.
         out: gets the JSON lines as well (``runtime.result_lines.ResultLines``).
         plot: gets the picture of the first result; the others go to ``<name>-2`` and so on.
 
@@ -66,6 +69,11 @@ class Report:
     ) -> None:
         if self._lines is not None:
             self._lines.__exit__(kind, error, trace)
+
+    def begin(self, manifest: Manifest) -> None:
+        """Say which model speaks, before its first result."""
+        self.notice = manifest.notice
+        introduce(manifest, self._audience, json=self._json, quiet=self._quiet)
 
     def result(self, result: Result) -> None:
         """Tell of one clip's decision."""

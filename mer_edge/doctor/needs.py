@@ -48,6 +48,8 @@ NEEDS = (
     Need("verify --plot", (), VERIFIES, ("matplotlib",)),
     Need("verify --device cuda", (), (*VERIFIES, "CUDAExecutionProvider")),
     Need("infer", (), RUNS),
+    Need("infer without --bundle", (), (*RUNS, "starter")),
+    Need("stream", (), RUNS),
     Need("infer --plot", (), RUNS, ("matplotlib",)),
     Need("infer --asr", ("asr",), (*RUNS, "ASR")),
     Need("infer --device cuda", (), (*RUNS, "CUDAExecutionProvider")),

@@ -103,7 +103,7 @@ def _knock(address: str) -> None:
 
 def infer_dataset(
     paths: str | Path | Iterable[str | Path],
-    bundle: Bundle | str | Path,
+    bundle: Bundle | str | Path | None = None,
     options: JobOptions = DEFAULTS,
 ) -> Any:
     """The decisions on many files as a Ray Dataset, a row a result (docs/batch.md has the columns).
@@ -112,6 +112,7 @@ def infer_dataset(
 
     Args:
         paths: media files, directories of frames, folders to be searched, manifests; or one.
+        bundle: None for the built-in starter.
         options: ``threads`` are the CPUs of one actor (default: 1), ``workers`` its decoding
             threads (default: as many).
 
