@@ -54,9 +54,9 @@ class Report:
         """The bundle's notice: printed once at the end instead of below every table."""
         if plot is not None:
             check_new_file(plot, f"--plot {plot}")
-            from mer_edge.pictures import check_picture
+            from mer_edge.pictures import check_result_picture
 
-            check_picture(plot)
+            check_result_picture(plot)
 
     def __enter__(self) -> Report:
         return self

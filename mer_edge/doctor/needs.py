@@ -50,7 +50,7 @@ NEEDS = (
     Need("infer", (), RUNS),
     Need("infer without --bundle", (), (*RUNS, "starter")),
     Need("stream", (), RUNS),
-    Need("infer --plot", (), RUNS, ("matplotlib",)),
+    Need("infer --plot .svg", (), RUNS, ("matplotlib",)),
     Need("infer --asr", ("asr",), (*RUNS, "ASR")),
     Need("infer --device cuda", (), (*RUNS, "CUDAExecutionProvider")),
     Need("bench", (), VERIFIES),
