@@ -119,7 +119,7 @@ def _run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="mer-edge",
         description="Video emotion recognition on the edge: text, voice and face, one decision.",
-        epilog="Start with: mer-edge demo",
+        epilog="Start with: mer-edge infer YOUR_CLIP.mp4, or mer-edge doctor",
     )
     parser.add_argument("--version", action="version", version=f"mer-edge {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
