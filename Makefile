@@ -1,15 +1,20 @@
 PYTHON ?= python3
 VENV := .venv
 CPU_VENV := .venv-cpu
+DEMO_VENV := .venv-demo
 BIN := $(VENV)/bin
 SOURCES := $(shell git ls-files mer_edge train export runtime 2>/dev/null)
 
-.PHONY: demo test lint types check parity bench bench-chain bench-roofline bench-prepare bench-export bench-gpu lock clean help
+.PHONY: demo demo-train test lint types check parity bench bench-chain bench-roofline bench-prepare bench-export bench-gpu lock clean help
 
 help:  ## show these targets
 	@grep -hE '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-demo: $(VENV)/ready  ## set up everything and run the main job: generate, train, export, infer
+demo: $(DEMO_VENV)/ready  ## set up what a device needs and recognise a clip: a table and a picture
+	$(DEMO_VENV)/bin/mer-edge infer demo-data/portrait.mp4 --plot demo.png
+	@echo "your own: $(DEMO_VENV)/bin/mer-edge infer YOUR_CLIP.mp4, or stream 0 for a camera"
+
+demo-train: $(VENV)/ready  ## set up everything and go the whole way: generate, train, export, infer
 	$(BIN)/mer-edge demo --out demo --overwrite
 
 test: $(VENV)/ready $(CPU_VENV)/ready  ## set up everything and pass all tests
@@ -61,12 +66,24 @@ define virtual-environment
 	    "$$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"; }
 endef
 
+define supported-python
+$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("mer-edge needs Python 3.10 to 3.13, this is %d.%d: make PYTHON=python3.12" % v)'
+endef
+
 # --no-deps: the lock names everything; pip checks each file against its hash.
 $(VENV)/ready: requirements/dev.lock pyproject.toml
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 13) or sys.exit("mer-edge needs Python 3.10 to 3.13, this is %d.%d: make PYTHON=python3.12" % v)'
+	$(supported-python)
 	$(call virtual-environment,$(VENV))
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# What a device installs: base + [cpu], and the checkout itself; build.lock is what builds it.
+$(DEMO_VENV)/ready: requirements/cpu.lock requirements/build.lock pyproject.toml
+	$(supported-python)
+	$(call virtual-environment,$(DEMO_VENV))
+	$(DEMO_VENV)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/cpu.lock -r requirements/build.lock
+	$(DEMO_VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # What a device installs: base + [cpu] from the wheel; no torch, no transformers.
@@ -94,8 +111,9 @@ LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate -
 lock:  ## resolve the locks anew; needs uv (pip install uv)
 	$(LOCK) --extra cpu --extra asr --extra batch --extra ray --extra train --extra export --group dev pyproject.toml -o requirements/dev.lock
 	$(LOCK) --extra cpu pyproject.toml -o requirements/cpu.lock
+	printf 'hatchling>=1.26,<2\neditables>=0.5\n' | $(LOCK) - -c requirements/dev.lock -o requirements/build.lock
 	echo pip | $(LOCK) - -o requirements/pip.lock
 	echo tensorrt-stubs==10.13.0.35.1 | $(LOCK) --no-deps - -o requirements/stubs.lock
 
 clean:  ## remove what these targets made
-	rm -rf $(VENV) $(CPU_VENV) build demo
+	rm -rf $(VENV) $(CPU_VENV) $(DEMO_VENV) build demo demo.png

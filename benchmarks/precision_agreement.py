@@ -41,9 +41,11 @@ from mer_edge.clip import Clip
 from mer_edge.files import new_file
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
 from mer_edge.parity.decisions import probabilities_of
+from mer_edge.processor import describe_int8
 from mer_edge.samples.clips import load_sample
 from mer_edge.samples.manifest import read_manifest
 from mer_edge.samples.sample import Sample
+from runtime.bench.machine import processor_name
 from train.provenance import versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -73,6 +75,8 @@ def main() -> None:
         "splits": sorted({sample.split for sample in samples}),
         "runs": found,
         "commit": commit(),
+        "processor": processor_name(),
+        "int8": describe_int8(),
         "versions": versions(),
     }
     for name, text in (
@@ -162,6 +166,7 @@ def as_markdown(outcome: dict[str, Any]) -> str:
         "",
         f"`python -m benchmarks.precision_agreement --data DATA RUN...`, commit "
         f"`{outcome['commit'][:12]}`, onnxruntime {outcome['versions']['onnxruntime']}. "
+        f"Processor: {outcome['processor']}, {outcome['int8']}. "
         f"{len(runs)} trained runs, each on {outcome['clips']} clips of the splits "
         f"{' and '.join(outcome['splits'])}, calibrated on {outcome['calibration_clips']} others. "
         "Against the same network in fp32, one clip at a time, ONNX Runtime on the CPU (the "

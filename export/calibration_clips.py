@@ -82,11 +82,14 @@ def _split(samples: Sequence[Sample], count: int, seed: int) -> tuple[list[Sampl
 
 
 def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Up to ``count`` of them, as many of each label as there are, in the order given."""
-    by_label: dict[tuple[str, ...], list[Sample]] = {}
+    """Up to ``count`` of them, as many of each label as there are, in the order given.
+
+    Clips and texts alone are counted apart: thousands of texts must not crowd out the sound.
+    """
+    groups: dict[tuple[bool, tuple[str, ...]], list[Sample]] = {}
     for sample in samples:
-        by_label.setdefault(sample.labels, []).append(sample)
-    return list(_in_turn(list(by_label.values())))[:count]
+        groups.setdefault((sample.media is None, sample.labels), []).append(sample)
+    return list(_in_turn(list(groups.values())))[:count]
 
 
 def _in_turn(groups: list[list[Sample]]) -> Iterator[Sample]:

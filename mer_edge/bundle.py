@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mer_edge import starter_bundle
 from mer_edge.errors import MerEdgeError
 from mer_edge.parity.record import Parity as Parity
+from mer_edge.result import ModelInfo
 from mer_edge.segments import MODALITIES
 
 if TYPE_CHECKING:
@@ -128,6 +130,19 @@ class PrecisionChoice:
 
 
 @dataclass(frozen=True)
+class ModelCard:
+    """What whoever runs the bundle reads before its first result; a line each."""
+
+    name: str
+    summary: str
+    """What it recognises and how well, with the data that was measured on."""
+    licence: str
+    """Of the weights."""
+    intended_use: str
+    """What it may be used for and what not, in one sentence."""
+
+
+@dataclass(frozen=True)
 class Manifest:
     """``manifest.json``."""
 
@@ -167,6 +182,15 @@ class Manifest:
     """What whoever uses the bundle must know, for example that it has learned from drawings."""
     provenance: dict[str, str] = field(default_factory=dict)
     """Versions, commit and training run."""
+    card: ModelCard | None = None
+    """Of a model that is given away, such as the built-in starter."""
+
+    @property
+    def model(self) -> ModelInfo:
+        """Which model this is and what must be known of it, as each result says."""
+        if self.card is None:
+            return ModelInfo(f"{self.variant} ({self.preset})", self.notice)
+        return ModelInfo(self.card.name, " ".join(filter(None, (self.card.summary, self.notice))))
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -183,8 +207,11 @@ class Bundle:
     manifest: Manifest
 
     @classmethod
-    def load(cls, path: str | Path) -> Bundle:
+    def load(cls, path: str | Path | None = None) -> Bundle:
         """Read and verify a bundle: schema, hashes, every file inside the directory.
+
+        Args:
+            path: None for the built-in starter.
 
         Raises:
             MerEdgeError: what is wrong and with which file.
@@ -192,7 +219,7 @@ class Bundle:
         from mer_edge.bundle_checks import check_manifest, read_manifest
         from mer_edge.bundle_files import check_files
 
-        directory = Path(path)
+        directory = starter_bundle.STARTER if path is None else Path(path)
         manifest = read_manifest(directory)
         check_manifest(manifest, directory / MANIFEST)
         check_files(manifest, directory)

@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import NoReturn
 
+from mer_edge import starter_bundle
 from mer_edge.bundle import (
     BUNDLE_SCHEMA_VERSION,
     FUSED,
@@ -96,6 +97,8 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def _unreadable(directory: Path, error: OSError) -> str:
+    if directory == starter_bundle.STARTER and isinstance(error, FileNotFoundError):
+        return starter_bundle.not_there()
     if not directory.exists():
         return f"{directory}: no such bundle; expected a directory made by mer-edge export"
     if not directory.is_dir():
@@ -112,6 +115,7 @@ def check_manifest(manifest: Manifest, path: Path) -> None:
         MerEdgeError: the first contradiction, named with ``path``.
     """
     _check_labels(manifest, path)
+    _check_card(manifest, path)
     if "fusion" not in manifest.graphs:
         refuse(path, "no graph 'fusion'; expected one in every bundle")
     _check_chain(manifest, path)
@@ -119,6 +123,12 @@ def check_manifest(manifest: Manifest, path: Path) -> None:
     for name in GRAPHS:
         if name in manifest.graphs:
             _check_graph(manifest, name, path)
+
+
+def _check_card(manifest: Manifest, path: Path) -> None:
+    for name, text in () if manifest.card is None else vars(manifest.card).items():
+        if not text.strip() or "\n" in text:
+            refuse(path, f"card.{name} is {text!r}; expected one line")
 
 
 def _check_chain(manifest: Manifest, path: Path) -> None:

@@ -88,6 +88,18 @@ class Clip:
         }[modality]
 
 
+def text_clip(text: str, source: str = "") -> Clip:
+    """A clip of text alone: one segment without sound and without a face."""
+    return Clip(
+        text=text,
+        waveform=np.zeros((1, SEGMENT_SAMPLES), np.float32),
+        faces=np.zeros((1, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8),
+        audio_present=np.zeros(1, np.bool_),
+        face_present=np.zeros(1, np.bool_),
+        source=source,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class PreparedClip:
     """A clip, and for training several face crops per segment."""

@@ -1,4 +1,4 @@
-"""Pictures of results, with matplotlib where it is installed."""
+"""Pictures of results, with matplotlib where it is installed; PNGs of results without it, too."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mer_edge.result import ModalitySay, Result
 from mer_edge.segments import MODALITIES
 
 SUFFIXES = (".png", ".pdf", ".svg")
+PLAIN_SUFFIX = ".png"
 MODALITY_COLOURS = {"audio": "#d98b2b", "visual": "#3f7fbf", "text": "#6a9a3b"}
 STAGE_COLOURS = {
     **MODALITY_COLOURS,
@@ -21,6 +22,12 @@ STAGE_COLOURS = {
 }
 NO_PICTURE = "there is no picture; free some space or choose another place for it"
 DECIDED, UNDECIDED = "#2f7d4f", "#b8bfc6"
+
+
+def check_result_picture(path: Path) -> None:
+    """As :func:`check_picture`, of a result: a PNG of it needs no matplotlib."""
+    if path.suffix.lower() != PLAIN_SUFFIX:
+        check_picture(path)
 
 
 def check_picture(path: Path) -> None:
@@ -47,9 +54,14 @@ def draw_result(result: Result, path: Path, title: str) -> None:
         path: .png, .pdf or .svg; written whole or not at all.
 
     Raises:
-        MerEdgeError: see ``check_picture``; or the disk says no.
+        MerEdgeError: see ``check_result_picture``; or the disk says no.
     """
-    check_picture(path)
+    check_result_picture(path)
+    if importlib.util.find_spec("matplotlib") is None:
+        from mer_edge.plain_picture import draw_plain
+
+        draw_plain(result, path, title)
+        return
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 6.5), layout="constrained")
@@ -77,7 +89,7 @@ def _draw_modalities(axes: Any, result: Result) -> None:
     height = 0.8 / len(MODALITIES)
     for row, name in enumerate(MODALITIES):
         say = result.modalities[name]
-        legend = f"{name}, {_part(say)}"
+        legend = f"{name}, {modality_part(say)}"
         values = [0.0 if say.probabilities is None else say.probabilities[x] for x in labels]
         places = [index + (row - 1) * height for index in range(len(labels))]
         axes.barh(places, values, height, color=MODALITY_COLOURS[name], label=legend)
@@ -87,7 +99,8 @@ def _draw_modalities(axes: Any, result: Result) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
 
 
-def _part(say: ModalitySay) -> str:
+def modality_part(say: ModalitySay) -> str:
+    """How much a modality counted, for a legend."""
     if not say.used:
         return "not used"
     return f"weight {say.weight:.2f}" if say.present else "absent"
@@ -96,7 +109,7 @@ def _part(say: ModalitySay) -> str:
 def _draw_timeline(axes: Any, result: Result) -> None:
     """The stages one after the other, as they ran."""
     start_ms = 0.0
-    for stage, colour in _stages(result):
+    for stage, colour in stages(result):
         spent_ms = result.timings_ms[stage]
         legend = f"{stage} {spent_ms:.1f} ms"
         axes.barh([0], [spent_ms], left=start_ms, color=colour, label=legend)
@@ -106,7 +119,7 @@ def _draw_timeline(axes: Any, result: Result) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.55), ncols=6, frameon=False)
 
 
-def _stages(result: Result) -> list[tuple[str, str]]:
+def stages(result: Result) -> list[tuple[str, str]]:
     """The stages in the order they ran, with their colours."""
     return [(stage, STAGE_COLOURS[stage]) for stage in result.timings_ms if stage != "total"]
 

@@ -24,6 +24,15 @@ class ModalitySay:
 
 
 @dataclass(frozen=True)
+class ModelInfo:
+    """Which model has decided."""
+
+    name: str = ""
+    notice: str = ""
+    """How good it is and what must be known of it, as far as its bundle says."""
+
+
+@dataclass(frozen=True)
 class Result:
     """The decision on one clip. ``mer-edge infer --json`` prints exactly these fields."""
 
@@ -51,4 +60,5 @@ class Result:
     engine: str
     """The backend that really ran, for example ``onnxruntime CPUExecutionProvider``."""
     notes: list[str] = field(default_factory=list)
+    model: ModelInfo = field(default_factory=ModelInfo)
     schema_version: int = RESULT_SCHEMA_VERSION

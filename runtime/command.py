@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
+from mer_edge.starter_bundle import in_commands
 from runtime.batch import command as batch_command
+from runtime.bundle_argument import add_bundle_option, take_bundle
 from runtime.clip_arguments import add_clip_arguments, clip_options
 from runtime.defects import defect, refused
 from runtime.engine_arguments import add_engine_arguments, engine_options
@@ -18,7 +20,6 @@ from runtime.output_paths import check_outputs, model_files
 from runtime.stream import command as stream_command
 
 if TYPE_CHECKING:
-    from mer_edge.bundle import Bundle
     from mer_edge.clips import ClipOptions
     from mer_edge.result import Result
     from runtime.recognizer import Recognizer
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of ``mer-edge infer``."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="made by mer-edge export")
     parser.add_argument(
         "files",
         type=Path,
@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a video, a sound file, a directory of frames, or a folder of all these",
     )
+    add_bundle_option(parser)
     add_clip_arguments(parser)
     add_engine_arguments(parser)
     output = parser.add_argument_group("output")
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: nothing can be done for any file: the options, the bundle or the device.
     """
+    args.bundle = take_bundle(args.bundle, args.files)
     models = model_files(args.bundle, asr=args.asr)
     check_outputs({"--out": args.out, "--plot": args.plot}, [*models, args.yunet])
     if args.stream is not None:
@@ -70,17 +72,24 @@ def run(args: argparse.Namespace) -> int:
     options = clip_options(args)
     from runtime.recognizer import Recognizer
 
-    recognizer = Recognizer(args.bundle, engine.device, engine.threads)
-    report.notice = recognizer.bundle.manifest.notice
+    recognizer: Recognizer | None = None
+    if any(file.exists() for file in args.files):  # else nothing has to be loaded to say so
+        recognizer = Recognizer(args.bundle, engine.device, engine.threads)
+        report.begin(recognizer.bundle.manifest)
     failed = _recognize_files(recognizer, args.files, options, report)
     if failed is None:
         return EXIT_INTERRUPTED
-    report.close(_next_command(args, failed, recognizer.bundle))
+    once = None
+    if recognizer is not None and not (args.json or args.quiet):
+        from runtime.verified import suggestion
+
+        once = suggestion(recognizer.bundle)
+    report.close(_next_command(args, failed), once)
     return EXIT_BAD_INPUT if failed else EXIT_OK
 
 
 def _recognize_files(
-    recognizer: Recognizer, files: list[Path], options: ClipOptions, report: Report
+    recognizer: Recognizer | None, files: list[Path], options: ClipOptions, report: Report
 ) -> int | None:
     """How many files failed; None where interrupted."""
     failed = done = 0
@@ -100,10 +109,20 @@ def _recognize_files(
 
 
 def _recognize_file(
-    recognizer: Recognizer, file: Path, options: ClipOptions, report: Report
+    recognizer: Recognizer | None, file: Path, options: ClipOptions, report: Report
 ) -> bool:
-    """Report every result of a file; False where it ended in an error, which is reported too."""
+    """Report every result of a file; False where it ended in an error, which is reported too.
+
+    Args:
+        recognizer: None where none of the files exists.
+    """
     from runtime.batch.sources import is_empty
+
+    if recognizer is None:
+        from mer_edge.media.container import no_such_file
+
+        report.error(file, no_such_file(file))
+        return False
 
     if is_empty(file):
         report.error(
@@ -148,13 +167,9 @@ def _check(args: argparse.Namespace) -> None:
     check_outputs({"--out": args.out, "--plot": args.plot}, [*args.files, args.text_file])
 
 
-def _next_command(args: argparse.Namespace, failed: int, bundle: Bundle) -> str:
-    from runtime.verified import suggestion
-
+def _next_command(args: argparse.Namespace, failed: int) -> str:
     if failed == len(args.files):
         return "mer-edge doctor"
-    if not (args.json or args.quiet) and (verify := suggestion(bundle)) is not None:
-        return verify
     if args.out is None:
-        return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4 --json --out results.jsonl"
-    return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4 --plot picture.png"
+        return f"mer-edge infer{in_commands(args.bundle)} YOUR_CLIP.mp4 --json --out results.jsonl"
+    return f"mer-edge infer{in_commands(args.bundle)} YOUR_CLIP.mp4 --plot picture.png"

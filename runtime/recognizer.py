@@ -30,7 +30,8 @@ class Recognizer:
     """Runs a bundle on clips, files and lists of clips.
 
     Args:
-        bundle: a loaded bundle, or the path of one, which is then loaded and verified.
+        bundle: a loaded bundle, or the path of one, which is then loaded and verified; None for
+            the built-in starter.
         device: one of ``runtime.backend.DEVICES``; an error where this machine does not have it.
         threads: CPU threads a graph may use; None leaves it to the engine.
 
@@ -40,7 +41,10 @@ class Recognizer:
     """
 
     def __init__(
-        self, bundle: Bundle | str | Path, device: str = "cpu", threads: int | None = None
+        self,
+        bundle: Bundle | str | Path | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
         backend = open_backend(device, self.bundle, threads)

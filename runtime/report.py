@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from mer_edge.bundle import Manifest
 from mer_edge.cli.main import one_line
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_new_file
 from mer_edge.result import Result
 from runtime.audience import Audience
+from runtime.introduction import introduce
 from runtime.result_lines import ResultLines
 from runtime.results import printable
 
@@ -30,7 +32,8 @@ class Report:
 
     Args:
         json: one JSON object a line on stdout, and nothing else there.
-        quiet: one short line a clip, and no notice, progress or next command.
+        quiet: one short line a clip, and no notice, progress or next command; the model's name is
+            said once, on stderr.
         out: gets the JSON lines as well (``runtime.result_lines.ResultLines``).
         plot: gets the picture of the first result; the others go to ``<name>-2`` and so on.
 
@@ -51,9 +54,9 @@ class Report:
         """The bundle's notice: printed once at the end instead of below every table."""
         if plot is not None:
             check_new_file(plot, f"--plot {plot}")
-            from mer_edge.pictures import check_picture
+            from mer_edge.pictures import check_result_picture
 
-            check_picture(plot)
+            check_result_picture(plot)
 
     def __enter__(self) -> Report:
         return self
@@ -66,6 +69,11 @@ class Report:
     ) -> None:
         if self._lines is not None:
             self._lines.__exit__(kind, error, trace)
+
+    def begin(self, manifest: Manifest) -> None:
+        """Say which model speaks, before its first result."""
+        self.notice = manifest.notice
+        introduce(manifest, self._audience, json=self._json, quiet=self._quiet)
 
     def result(self, result: Result) -> None:
         """Tell of one clip's decision."""
@@ -101,14 +109,14 @@ class Report:
             told += f"; what was finished, {lines} lines, is in {self._lines.path}"
         print(printable(told), file=sys.stderr, flush=True)
 
-    def close(self, next_command: str) -> None:
-        """Print the notice, what was written, and what comes next."""
+    def close(self, next_command: str, once: str | None = None) -> None:
+        """Print the notice, what was written, what is said ``once``, and what comes next."""
         if self._json or self._quiet:
             return
         with self._audience.told():
-            self._print_end(next_command)
+            self._print_end(next_command, once)
 
-    def _print_end(self, next_command: str) -> None:
+    def _print_end(self, next_command: str, once: str | None) -> None:
         from rich.console import Console
 
         console = Console(highlight=False, soft_wrap=True)
@@ -116,6 +124,8 @@ class Report:
             console.print(f"notice: {self.notice}", markup=False, style="yellow")
         for path in [*([self._out] if self._out else []), *self._pictures]:
             console.print(f"wrote {printable(str(path))}", markup=False)
+        if once is not None:
+            console.print(f"once: {printable(once)}", markup=False)
         console.print(f"next: {printable(next_command)}", markup=False)
 
     @contextmanager

@@ -66,6 +66,7 @@ def _result(
         timings_ms=timings_ms,
         engine=output.engine,
         notes=_notes(clip, output.notes[row], manifest),
+        model=manifest.model,
     )
 
 

@@ -11,17 +11,19 @@ from pathlib import Path
 
 from mer_edge.bundle import MANIFEST, Bundle
 from mer_edge.engine_cache import cache_directory
+from mer_edge.starter_bundle import in_commands
 
 FOLDER = "verified"
 
 
 def suggestion(bundle: Bundle) -> str | None:
-    """The command to print after the first use of an INT8 bundle here; None after that, or when
-    it has been verified: bytes are where processors differ."""
+    """What to say after the first use of an INT8 bundle here; None after that, or when it has been
+    verified: bytes are where processors differ."""
     if bundle.manifest.precision != "int8" or _mark(bundle).exists():
         return None
     remember(bundle)
-    return f"mer-edge verify {bundle.path} (once: does INT8 compute here what it was exported to?)"
+    named = in_commands(bundle.path)
+    return f"mer-edge verify{named} checks, once a machine, that INT8 computes here what it should"
 
 
 def remember(bundle: Bundle) -> None:

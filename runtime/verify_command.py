@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from mer_edge.cli.main import EXIT_OK
 from mer_edge.errors import MerEdgeError
 from mer_edge.processor import needs_exact_int8
+from mer_edge.starter_bundle import in_commands
+from runtime.bundle_argument import add_bundle_argument, settle_bundle
 from runtime.engine_arguments import add_engine_arguments, engine_options
 from runtime.output_paths import check_outputs, model_files
 
@@ -22,7 +24,7 @@ OLDER = "; this older bundle needs exact kernels where they saturate: export it 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of ``mer-edge verify``."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="made by mer-edge export")
+    add_bundle_argument(parser)
     add_engine_arguments(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="the report as JSON on stdout")
@@ -37,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: nothing can be measured: the options, the bundle or the device.
     """
+    settle_bundle(args)
     _check(args)
     engine = engine_options(args)
     from mer_edge.bundle import Bundle
@@ -121,7 +124,8 @@ def _print(args: argparse.Namespace, bundle: Bundle, found: Verification) -> Non
         print_parity(found.parity.to_parity())
     if found.passed:
         print("it computes what PyTorch computed at its export")
-        print(f"next: mer-edge infer {args.bundle} YOUR_CLIP.mp4 --device {args.device}")
+        named = in_commands(args.bundle)
+        print(f"next: mer-edge infer{named} YOUR_CLIP.mp4 --device {args.device}")
     else:
         _print_difference(found)
         print("next: mer-edge doctor")

@@ -1,7 +1,9 @@
 """What a user installs: the locks, the extras and the license."""
 
 import re
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -31,9 +33,36 @@ def test_a_lock_has_hashes_for_everything_and_names_no_host(lock):
     assert "://" not in text
     assert "index-url" not in text
     entries = re.split(r"\n(?=[a-z0-9])", text.strip())
-    assert len(entries) > 20 or lock.stem in ("pip", "stubs")
+    assert len(entries) > 20 or lock.stem in ("build", "pip", "stubs")
     for entry in entries:
         assert "--hash=sha256:" in entry, entry
+
+
+def test_the_licences_of_code_and_weights_are_in_the_package():
+    assert PROJECT["license"] == "Apache-2.0 AND CC-BY-NC-SA-4.0"
+    assert "Apache License" in (ROOT / PROJECT["license-files"][0]).read_text()
+    weights = (ROOT / PROJECT["license-files"][1]).read_text()
+    for name in ("CC BY-NC-SA 4.0", "GoEmotions", "FER+", "RAVDESS", "nEMO", "MiniLM"):
+        assert name in weights
+
+
+def test_the_wheel_carries_what_lies_beside_the_built_in_bundle(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    starter = sorted((ROOT / "mer_edge" / "starter").iterdir())
+    assert {"LICENSE", "MODEL_CARD.md"} <= {file.name for file in starter}
+    for file in starter:
+        assert f"mer_edge/starter/{file.name}" in names
+    assert "mer_edge-0.1.0.dist-info/licenses/mer_edge/starter/LICENSE" in names
+
+
+def test_the_build_lock_agrees_and_has_the_build_system():
+    build, development = (locked(ROOT / f"requirements/{n}.lock") for n in ("build", "dev"))
+    assert {"hatchling", "editables"} <= set(build)
+    for name, versions in build.items():
+        assert versions == development[name], name
 
 
 def test_the_device_lock_is_light_and_agrees_with_the_other():

@@ -21,7 +21,8 @@ NO_IDS = np.zeros(0, np.int64)
 class LabelledClip:
     """A clip of a split: where it is prepared, its words as numbers, its truth."""
 
-    stored: ClipRef
+    stored: ClipRef | None
+    """None: text alone."""
     input_ids: NDArray[np.int64]
     """shape = (L,); empty without text."""
     targets: NDArray[np.bool_]

@@ -123,13 +123,13 @@ def _configure_learning(parser: argparse.ArgumentParser) -> None:
 
 def _configure_weights(parser: argparse.ArgumentParser) -> None:
     weights = parser.add_argument_group("weights to start from, a teacher to learn from")
-    weights.add_argument("--bert", metavar="DIR_OR_NAME", help="Hugging Face BERT")
+    weights.add_argument("--bert", metavar="DIR_OR_NAME", help="BERT: a directory or hub name")
     weights.add_argument(
-        "--vggish", type=Path, metavar="FILE_OR_RUN", help="VGGish .pth/.safetensors, or a run"
+        "--vggish",
+        metavar="FILE_OR_NAME",
+        help="VGGish: .pth/.safetensors, a run, or owner/name[:FILE] on the hub",
     )
-    weights.add_argument(
-        "--resnet", type=Path, metavar="FILE_OR_RUN", help="ResNet18 .pth/.safetensors, or a run"
-    )
+    weights.add_argument("--resnet", metavar="FILE_OR_NAME", help="ResNet18: the same")
     weights.add_argument("--teacher", type=Path, metavar="RUN", help="a larger, trained run")
     default = DistillSettings()
     for name, value, text in (

@@ -74,10 +74,10 @@ class TrainOptions:
     """Of PyTorch on the CPU; None: one per processor. The bits of a result depend on it."""
     bert: str | None = None
     """A Hugging Face directory or hub name."""
-    vggish: Path | None = None
-    """A file of weights, or a run whose audio encoder to start from."""
-    resnet: Path | None = None
-    """A file of weights, or a run whose visual encoder to start from."""
+    vggish: str | None = None
+    """A file of weights or its hub name, or a run whose audio encoder to start from."""
+    resnet: str | None = None
+    """A file of weights or its hub name, or a run whose visual encoder to start from."""
     teacher: Path | None = None
     """A run to learn from beside the truth (knowledge distillation)."""
     distill: DistillSettings = field(default_factory=DistillSettings)

@@ -52,10 +52,11 @@ def _check_meaning(options: TrainOptions) -> None:
 def _check_apart(data: Path, out: Path, options: TrainOptions) -> None:
     """What is read must not lie where the run's folder will be replaced."""
     whole = out.resolve()
-    read = {"data": data, "cache": options.cache, "vggish": options.vggish}
-    read |= {"resnet": options.resnet, "teacher": options.teacher}
-    if options.bert is not None and Path(options.bert).exists():
-        read["bert"] = Path(options.bert)
+    read = {"data": data, "cache": options.cache, "teacher": options.teacher}
+    for name in ("bert", "vggish", "resnet"):
+        source = getattr(options, name)
+        if source is not None and Path(source).exists():  # else a name on the hub
+            read[name] = Path(source)
     for name, path in read.items():
         if path is not None and path.resolve().is_relative_to(whole):
             raise MerEdgeError(

@@ -26,7 +26,8 @@ class ReadySample:
     """A labelled clip and where it is prepared."""
 
     sample: Sample
-    stored: ClipRef
+    stored: ClipRef | None
+    """None: the sample is text alone, of which nothing is to be prepared."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ def prepare_samples(
 ) -> tuple[list[ReadySample], list[Skipped]]:
     """Prepare every sample that the store does not hold yet; both lists keep the samples' order.
 
-    A clip that cannot be made is reported through ``progress.note`` and skipped. After a kill
-    what was written stays; the shard in work is made again.
+    A sample of text alone is ready as it is. A clip that cannot be made is reported through
+    ``progress.note`` and skipped. After a kill what was written stays; the shard in work is made
+    again.
 
     Args:
         workers: processes; None: one per processor, at most one per 8 clips.
@@ -55,7 +57,26 @@ def prepare_samples(
     Raises:
         MerEdgeError: the store cannot be read or written, or no process survives (memory).
     """
-    jobs = [Job(clip_key(s, store, crops_per_segment), s, crops_per_segment) for s in samples]
+    jobs = {
+        number: Job(clip_key(sample, store, crops_per_segment), sample, crops_per_segment)
+        for number, sample in enumerate(samples)
+        if sample.media is not None
+    }
+    refs, reasons = _prepare(list(jobs.values()), store, workers, progress) if jobs else ({}, {})
+    ready, skipped = [], []
+    for number, sample in enumerate(samples):
+        job = jobs.get(number)
+        if job is not None and job.key in reasons:
+            skipped.append(Skipped(sample.place, reasons[job.key]))
+        else:
+            ready.append(ReadySample(sample, None if job is None else refs[job.key]))
+    return ready, skipped
+
+
+def _prepare(
+    jobs: Sequence[Job], store: Path, workers: int | None, progress: Progress
+) -> tuple[dict[str, ClipRef], dict[str, str]]:
+    """Where each clip is prepared, and by its key why one could not be."""
     refs = open_store(store)
     reasons: dict[str, str] = {}
     if any(job.key not in refs for job in jobs):
@@ -74,9 +95,7 @@ def prepare_samples(
         refs = open_store(store)
     else:
         progress.step("prepare", len(jobs), len(jobs))
-    ready = [ReadySample(job.sample, refs[job.key]) for job in jobs if job.key not in reasons]
-    skipped = [Skipped(str(j.sample.media), reasons[j.key]) for j in jobs if j.key in reasons]
-    return ready, skipped
+    return refs, reasons
 
 
 def clip_key(sample: Sample, store: Path, crops_per_segment: int) -> str:
@@ -84,6 +103,7 @@ def clip_key(sample: Sample, store: Path, crops_per_segment: int) -> str:
 
     The file counts by its path from the store, so that a data set and the store in it may move.
     """
+    assert sample.media is not None  # text alone is not prepared
     part = (sample.start_s, sample.end_s, sample.frame_rate_hz, sample.frames, sample.sound)
     aligned = sample.faces_aligned
     key = json.dumps(
@@ -130,6 +150,7 @@ def _size(job: Job) -> float:
     sample = job.sample
     if sample.end_s is not None:
         return sample.end_s - (sample.start_s or 0.0)
+    assert sample.media is not None
     try:
         return sample.media.stat().st_size
     except OSError:

@@ -45,6 +45,7 @@ def make_clip(job: Job) -> StoredClip | str:
     """The clip as it is stored, or why it cannot be made."""
     sample = job.sample
     options = clip_options(sample)
+    assert sample.media is not None  # text alone is not prepared
     try:
         clips = prepare_clips(
             sample.media,

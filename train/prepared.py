@@ -32,7 +32,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
 from mer_edge.media.segmenting import segment_waveform
 from mer_edge.segments import SEGMENT_HOP_SAMPLES
-from train.stored_clip import StoredClip
+from train.stored_clip import StoredClip, text_alone
 
 KEYS = b"mer_edge_keys"
 """The footer's entry with the keys of all rows, as a JSON list."""
@@ -87,12 +87,14 @@ def read_keys(file: Path) -> list[str]:
         return keys
 
 
-def read_clip(ref: ClipRef) -> StoredClip:
-    """Read what :func:`write_shard` wrote; from any thread.
+def read_clip(ref: ClipRef | None) -> StoredClip:
+    """Read what :func:`write_shard` wrote; from any thread. None: text alone, never written.
 
     Raises:
         MerEdgeError: the file is damaged or gone.
     """
+    if ref is None:
+        return text_alone()
     with _told(ref.file), _READERS.lent(ref.file) as reader:
         return _clip(reader.read_row_group(ref.row, use_threads=False))
 

@@ -35,8 +35,9 @@ def fingerprint(samples: Sequence[Sample]) -> str:
     """
     digest = hashlib.sha256()
     for sample in samples:
-        said = asdict(sample) | {"media": sample.media.name}
-        digest.update(repr((said, _sizes(sample.media))).encode())
+        name = None if sample.media is None else sample.media.name
+        sizes = [] if sample.media is None else _sizes(sample.media)
+        digest.update(repr((asdict(sample) | {"media": name}, sizes)).encode())
     return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_edge.clip import PreparedClip
+from mer_edge.clip import PreparedClip, text_clip
 from mer_edge.segments import FACE_SIZE_PX
 
 
@@ -45,6 +45,17 @@ class StoredClip:
                 assert crop is not None  # encode_clip wrote it
                 faces[segment] = crop
         return faces
+
+
+def text_alone() -> StoredClip:
+    """A sample without media: one segment without sound and without a face."""
+    return encode_clip(
+        PreparedClip(
+            text_clip(""),
+            crops=np.zeros((1, 1, FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8),
+            crops_present=np.zeros((1, 1), np.bool_),
+        )
+    )
 
 
 def encode_clip(prepared: PreparedClip) -> StoredClip:

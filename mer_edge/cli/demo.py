@@ -176,6 +176,7 @@ def recognize_unseen(folder: Path, bars: Bars) -> tuple[list[Result], int]:
     results: list[Result] = []
     correct = 0
     for done, sample in enumerate(unseen, start=1):
+        assert sample.media is not None  # generate_data draws videos
         result = recognizer.recognize(sample.media, sample.text)
         results.append(replace(result, source=str(sample.media.relative_to(folder))))
         correct += result.top in sample.labels

@@ -66,8 +66,10 @@ def as_text(examination: Examination) -> str:
 def _next(examination: Examination) -> str:
     """The first thing that can be done here, or what makes it possible."""
     commands = {command.use: command for command in examination.commands}
+    if commands["infer without --bundle"].ok:
+        return "mer-edge infer YOUR_CLIP.mp4"
     if commands["demo"].ok:
         return "mer-edge demo"
     if commands["infer"].ok:
-        return "mer-edge infer BUNDLE YOUR_CLIP.mp4"
+        return "mer-edge infer --bundle DIR YOUR_CLIP.mp4"
     return commands["infer"].fix or "mend what is marked BROKEN above"

@@ -45,7 +45,8 @@ COMMANDS = {
     "verify": Command(
         "runtime.verify_command", "check that a bundle computes here what it was exported to"
     ),
-    "infer": Command("runtime.command", "recognise emotions in files with a bundle"),
+    "infer": Command("runtime.command", "recognise emotions in files"),
+    "stream": Command("runtime.stream_command", "recognise emotions in a camera or stream"),
     "bench": Command("runtime.bench.command", "what a bundle costs here, and what others cost"),
     "doctor": Command("mer_edge.cli.doctor", "what this machine has and what is missing for what"),
 }
@@ -118,7 +119,7 @@ def _run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="mer-edge",
         description="Video emotion recognition on the edge: text, voice and face, one decision.",
-        epilog="Start with: mer-edge demo",
+        epilog="Start with: mer-edge infer YOUR_CLIP.mp4, or mer-edge doctor",
     )
     parser.add_argument("--version", action="version", version=f"mer-edge {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -129,22 +130,28 @@ def _run(arguments: list[str]) -> int:
             chosen = load_command(command)
             chosen.configure(sub)
     args, left = parser.parse_known_args(arguments)
-    if left and not _take_files(args, left):
+    if left and not _take_positionals(args, left):
         parser.error(f"unrecognized arguments: {' '.join(left)}")
     assert chosen is not None  # argparse has refused every other name
     return int(chosen.run(args))
 
 
-def _take_files(args: argparse.Namespace, left: list[str]) -> bool:
-    """Give a command's FILEs what argparse left over of them; whether that is all of it.
+def _take_positionals(args: argparse.Namespace, left: list[str]) -> bool:
+    """Give a command's FILEs or BUNDLE what argparse left over; whether that is all of it.
 
-    Before Python 3.13, argparse takes FILEs with the arguments in front of the first option that
-    follows BUNDLE, even if there are none: those behind the option are left over.
+    Before Python 3.13, argparse takes optional positionals with the arguments in front of the first
+    option, even if there are none: those behind the option are left over.
     """
-    files = getattr(args, "files", None)
-    if files is None or any(given.startswith("-") for given in left):
+    if any(given.startswith("-") and given != "-" for given in left):
         return False
-    files.extend(Path(given) for given in left)
+    if (files := getattr(args, "files", None)) is not None:
+        files.extend(Path(given) for given in left)
+    elif (sources := getattr(args, "sources", None)) is not None:
+        sources.extend(left)
+    elif getattr(args, "positional_bundle", ...) is None and len(left) == 1:
+        args.positional_bundle = Path(left[0])
+    else:
+        return False
     return True
 
 

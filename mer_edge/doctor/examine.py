@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from mer_edge import starter_bundle
 from mer_edge.doctor import machine
 from mer_edge.doctor.finding import Finding
 from mer_edge.doctor.isolate import run_isolated
@@ -37,6 +38,7 @@ def examine() -> Examination:
         _probe("ASR", "asr"),
         _probe("TensorRT", "tensorrt", "tensorrt"),
         _probe("TensorRT-RTX", "tensorrt", "tensorrt-rtx"),
+        _probe("starter", "starter", str(starter_bundle.STARTER)),
     ]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         engine, *others = pool.map(lambda probe: probe(), probes)

@@ -153,6 +153,32 @@ def tensorrt(flavour: str) -> Answer:
     return "ok", f"{api.version}, made a builder", "", {"version": api.version}
 
 
+def starter(directory: str) -> Answer:
+    """Load the built-in bundle and run its golden clips on the CPU."""
+    from pathlib import Path
+
+    from mer_edge import starter_bundle
+    from mer_edge.bundle import MANIFEST, Bundle
+    from mer_edge.stages import load_stage
+
+    path = Path(directory)
+    if not (path / MANIFEST).is_file():
+        return "missing", f"no built-in bundle in {path}; name one with --bundle DIR", "", {}
+    bundle = Bundle.load(path)
+    manifest = bundle.manifest
+    if not (path / starter_bundle.LICENCE).is_file():
+        return "broken", f"{path}: no {starter_bundle.LICENCE} of its weights", "", {}
+    size_mb = sum(file.stat().st_size for file in path.iterdir() if file.is_file()) / 1e6
+    licence = "" if manifest.card is None else manifest.card.licence
+    facts = {"name": manifest.model.name, "licence": licence, "size_mb": f"{size_mb:.1f}"}
+    backend = load_stage("runtime.backend").open_backend("cpu", bundle, None)
+    found = load_stage("runtime.verify").verify(bundle, backend)
+    if not found.passed:
+        return "broken", f"computes something else here: {found.first_difference}", "", facts
+    told = ", ".join(filter(None, (manifest.model.name, f"{size_mb:.1f} MB", licence)))
+    return "ok", f"{told}; its golden clips come out right", "", facts
+
+
 PROBES: dict[str, Callable[..., Answer]] = {
     "base_module": base_module,
     "onnxruntime_package": onnxruntime_package,
@@ -162,4 +188,5 @@ PROBES: dict[str, Callable[..., Answer]] = {
     "detector": detector,
     "asr": asr,
     "tensorrt": tensorrt,
+    "starter": starter,
 }

@@ -90,19 +90,24 @@ def _check_file(path: Path) -> None:
                 f"{path}: the file is empty (0 bytes); expected a media file; copy it again"
             )
     except FileNotFoundError as error:
-        if str(path) == "-":
-            raise MerEdgeError(
-                "-: found - for stdin where a file is expected, which is read more than once; "
-                "run: mer-edge infer BUNDLE --stream -"
-            ) from error
-        raise MerEdgeError(
-            f"{path}: no such file; expected a media file or a directory of frames; "
-            "check the name and the folder"
-        ) from error
+        raise no_such_file(path) from error
     except PermissionError as error:
         raise _unreadable(path) from error
     except OSError as error:
         raise MerEdgeError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def no_such_file(path: Path) -> MerEdgeError:
+    """What is said of a path where nothing is."""
+    if str(path) == "-":
+        return MerEdgeError(
+            "-: found - for stdin where a file is expected, which is read more than once; "
+            "run: mer-edge stream -"
+        )
+    return MerEdgeError(
+        f"{path}: no such file; expected a media file or a directory of frames; "
+        "check the name and the folder"
+    )
 
 
 def _unreadable(path: Path) -> MerEdgeError:

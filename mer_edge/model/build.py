@@ -9,6 +9,7 @@ import torch
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.config import ModelConfig, variant_name
+from mer_edge.model.hub import find_weights
 from mer_edge.model.mer import MerModel
 from mer_edge.model.text import load_text_encoder
 from mer_edge.model.weights import load_resnet18, load_vggish
@@ -17,16 +18,16 @@ from mer_edge.model.weights import load_resnet18, load_vggish
 def build_model(
     config: ModelConfig,
     bert: str | Path | None = None,
-    vggish: Path | None = None,
-    resnet: Path | None = None,
+    vggish: str | Path | None = None,
+    resnet: str | Path | None = None,
     seed: int = 0,
 ) -> tuple[MerModel, str | None]:
     """Build the network in training mode; the global random state stays as it was.
 
     Args:
         bert: a Hugging Face directory or hub name; its sizes replace ``config.text``.
-        vggish: a file or run for :func:`mer_edge.model.weights.load_vggish`.
-        resnet: a file or run for :func:`mer_edge.model.weights.load_resnet18`.
+        vggish: a file, run or hub name for :func:`mer_edge.model.weights.load_vggish`.
+        resnet: a file, run or hub name for :func:`mer_edge.model.weights.load_resnet18`.
         seed: of everything that is not loaded.
 
     Returns:
@@ -55,7 +56,7 @@ def build_model(
     if loaded is not None and model.text_encoder is not None:
         model.text_encoder.bert.load_state_dict(loaded.bert.state_dict())
     if vggish is not None and model.vggish is not None:
-        load_vggish(model.vggish.backbone, vggish)
+        load_vggish(model.vggish.backbone, find_weights(vggish))
     if resnet is not None and model.resnet is not None:
-        load_resnet18(model.resnet.backbone, resnet)
+        load_resnet18(model.resnet.backbone, find_weights(resnet))
     return model.train(), loaded.tokenizer_json if loaded is not None else None

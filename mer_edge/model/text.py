@@ -66,6 +66,8 @@ class TextEncoder(nn.Module):
 def load_text_encoder(source: str | Path) -> LoadedText:
     """Load a BERT and its tokenizer from a directory or, for other names, from the hub.
 
+    Code that lies beside the weights is never run.
+
     A directory holds ``config.json``, the weights (``model.safetensors`` or
     ``pytorch_model.bin``) and ``tokenizer.json`` or ``vocab.txt``.
 
@@ -73,12 +75,12 @@ def load_text_encoder(source: str | Path) -> LoadedText:
         MerEdgeError: not a BERT, missing weights or tokenizer, nothing there.
     """
     with _quiet_transformers(), _loading_errors(source):
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         _check_encoder(source, config)
         bert, info = BertModel.from_pretrained(
             source, add_pooling_layer=False, output_loading_info=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     missing = sorted(info["missing_keys"])
     if missing:
         raise MerEdgeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mer_edge.clip import Clip
+from mer_edge.clip import Clip, text_clip
 from mer_edge.clips import ClipOptions, load_clips
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector
@@ -25,11 +25,13 @@ def clip_options(sample: Sample) -> ClipOptions:
 
 
 def load_sample(sample: Sample, detector: FaceDetector | None = None) -> Clip:
-    """The sample's one clip.
+    """The sample's one clip; of text alone one segment without sound and face.
 
     Raises:
         MerEdgeError: the media cannot be read, or holds no clip or more than one.
     """
+    if sample.media is None:
+        return text_clip(sample.text or "", sample.id)
     options = clip_options(sample)
     clips = list(load_clips(sample.media, options, detector=detector))
     if len(clips) != 1:

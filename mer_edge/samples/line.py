@@ -18,10 +18,10 @@ _MOST_FRAMES_HZ = 1000.0
 class ManifestLine(msgspec.Struct):
     """The fields of a line; those without a default must be there."""
 
-    media: str
     text: str | None
     labels: list[str]
     split: str
+    media: str | None = None
     name: str = ""
     group: str = ""
     start: float | None = None
@@ -30,6 +30,11 @@ class ManifestLine(msgspec.Struct):
     frames: str = ""
     sound: str = ""
     faces: Literal["detect", "aligned"] = "detect"
+
+
+MEDIA_FIELDS = ("start", "end", "frame_rate", "frames", "sound", "faces")
+"""Those that say something of the media."""
+_NO_MEDIA = ManifestLine(None, [], "")
 
 
 def sample_of(
@@ -43,18 +48,13 @@ def sample_of(
         where: File and line, for messages.
 
     Raises:
-        MerEdgeError: an unknown split or label, a time or rate that cannot be, a missing file.
+        MerEdgeError: an unknown split or label, a time or rate that cannot be, a missing file,
+            neither media nor text, or fields of media without media.
     """
     _check_labels(line, allowed, where)
     _check_numbers(line, where)
-    media = folder / line.media
-    if not line.media or not _exists(media):
-        raise MerEdgeError(
-            f"{where}: {media} does not exist; expected the clip there, or its path relative to "
-            "the manifest"
-        )
     return Sample(
-        media=media,
+        media=_media(line, folder, where),
         text=line.text,
         labels=tuple(line.labels),
         split=line.split,
@@ -67,6 +67,33 @@ def sample_of(
         sound=line.sound,
         faces_aligned=line.faces == "aligned",
     )
+
+
+def _media(line: ManifestLine, folder: Path, where: str) -> Path | None:
+    if line.media is None:
+        _check_text_alone(line, where)
+        return None
+    media = folder / line.media
+    if not line.media or not _exists(media):
+        raise MerEdgeError(
+            f"{where}: {media} does not exist; expected the clip there, or its path relative to "
+            "the manifest"
+        )
+    return media
+
+
+def _check_text_alone(line: ManifestLine, where: str) -> None:
+    if line.text is None or not line.text.strip():
+        raise MerEdgeError(
+            f"{where}: neither media nor text; expected the path of a clip, or the words of a "
+            "sample of text alone"
+        )
+    for name in MEDIA_FIELDS:
+        if getattr(line, name) != getattr(_NO_MEDIA, name):
+            raise MerEdgeError(
+                f"{where}: found {name} without media; expected the media it is for, or a line of "
+                "text alone without it"
+            )
 
 
 def _check_labels(line: ManifestLine, allowed: Sequence[str] | None, where: str) -> None:

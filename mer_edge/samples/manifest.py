@@ -2,12 +2,13 @@
 
 ``{"media": "clips/0001.mp4", "text": "...", "labels": ["happy"], "split": "train"}``
 
-``media`` is relative to the manifest (or absolute), ``text`` may be null where nobody wrote down
-what is said, ``labels`` may hold none or several names. Optional: ``start`` and ``end`` in seconds
-(several lines may then share a file), ``name``, ``group`` (speaker), ``frame_rate`` (Hz),
-``frames`` and ``sound`` of a folder of frames, ``faces`` ("detect" or "aligned"). Other fields are
-left alone, so that a data set can record more of itself. A table of the same columns,
-``manifest.csv``, serves as well (:mod:`mer_edge.samples.table`).
+``media`` is relative to the manifest (or absolute); without it, or with null, the line is a sample
+of text alone. ``text`` may be null where nobody wrote down what is said, ``labels`` may hold none
+or several names. Optional: ``start`` and ``end`` in seconds (several lines may then share a file),
+``name``, ``group`` (speaker), ``frame_rate`` (Hz), ``frames`` and ``sound`` of a folder of frames,
+``faces`` ("detect" or "aligned"). Other fields are left alone, so that a data set can record more
+of itself. A table of the same columns, ``manifest.csv``, serves as well
+(:mod:`mer_edge.samples.table`).
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ def read_manifest(path: Path, labels: Sequence[str] | None = None) -> list[Sampl
     """
     path = _find(Path(path))
     samples: list[Sample] = []
-    first_line: dict[tuple[Path, float | None, float | None, str, str], int] = {}
+    first_line: dict[tuple[Path | None, float | None, float | None, str, str], int] = {}
     for number, line in _lines(path):
         where = f"{path}, line {number}"
         sample = sample_of(line, path.parent, labels, where)
         place = (sample.media, sample.start_s, sample.end_s, sample.frames, sample.sound)
         earlier = first_line.setdefault(place, number)
-        if earlier != number:
+        if sample.media is not None and earlier != number:
             raise MerEdgeError(
                 f"{where}: {sample.media} is on line {earlier} already; expected each clip once, "
                 "or splits could share it; remove one of the lines"
@@ -115,8 +116,8 @@ def _decode(text: str, where: str) -> ManifestLine:
         return msgspec.json.decode(text, type=ManifestLine)
     except msgspec.ValidationError as error:
         raise MerEdgeError(
-            f"{where}: {error}; expected an object with media (text), text (text or null), "
-            "labels (list of text), split (text) and what else docs/datasets.md names"
+            f"{where}: {error}; expected an object with media (text, or null), text (text or "
+            "null), labels (list of text), split (text) and what else docs/datasets.md names"
         ) from error
     except msgspec.DecodeError as error:
         raise MerEdgeError(f"{where}: {error}; expected one JSON object a line") from error

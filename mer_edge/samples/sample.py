@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,16 @@ from pathlib import Path
 from mer_edge.errors import MerEdgeError
 
 SPLITS = ("train", "valid", "test")
+ID_CHARACTERS = 40
+"""Of a text alone without a name, for lists and messages."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled clip: a file, a part of one, or a folder of frames."""
+    """One labelled clip: a file, a part of one, a folder of frames, or text alone."""
 
-    media: Path
-    """Absolute, or relative to where the data set's own path is."""
+    media: Path | None
+    """Absolute, or relative to where the data set's own path is; None: text alone."""
     text: str | None
     """What is said in it; None where nothing is known of it."""
     labels: tuple[str, ...]
@@ -24,7 +27,7 @@ class Sample:
     split: str
     """One of ``SPLITS``."""
     name: str = ""
-    """Its id in the data set; "": the media's stem."""
+    """Its id in the data set; "": the media's stem, or the beginning of a text alone."""
     group: str = ""
     """Its speaker or session, where the data set says."""
     start_s: float | None = None
@@ -43,7 +46,14 @@ class Sample:
     @property
     def id(self) -> str:
         """What lists and messages call it."""
-        return self.name or self.media.stem
+        if self.name or self.media is not None:
+            return self.name or Path(self.media or "").stem
+        return textwrap.shorten(self.text or "", ID_CHARACTERS, placeholder="...")
+
+    @property
+    def place(self) -> str:
+        """Where it comes from, for messages: the path of its media, else its id."""
+        return self.id if self.media is None else str(self.media)
 
 
 def check_labels(samples: Sequence[Sample], labels: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 The columns are the fields of :class:`~mer_edge.samples.line.ManifestLine`. Several labels
 of a clip are separated by ``;``; an empty cell is a field that is not given (of ``text``: nobody
-wrote down what is said). Other columns are left alone.
+wrote down what is said; of ``media``: the line is text alone). Other columns are left alone.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ def _line(heading: list[str], cells: list[str], where: str) -> ManifestLine:
     row = dict(zip(heading, cells, strict=True))
     fields: dict[str, object] = {name: row[name] for name in REQUIRED}
     fields["text"] = row["text"] or None
+    fields["media"] = row["media"] or None
     fields["labels"] = _labels(row["labels"])
     for name in ManifestLine.__struct_fields__:
         if name not in fields and row.get(name):

@@ -1,4 +1,4 @@
-"""``mer-edge infer BUNDLE DIR --out results.jsonl``: many files, results that survive a kill."""
+"""``mer-edge infer DIR --out results.jsonl``: many files, results that survive a kill."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK
 from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
+from mer_edge.starter_bundle import in_commands
 from runtime.clip_arguments import clip_options
 from runtime.engine_arguments import engine_options
 from runtime.output_paths import check_outputs
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     _check_hwaccel(clip, found.sources)
     bundle = Bundle.load(args.bundle)
     report = JobReport(json=args.json, quiet=args.quiet, out=args.out)
+    report.begin(bundle.manifest)
     notes = [f"notice: {bundle.manifest.notice}"] if bundle.manifest.notice else []
     if found.passed_over:
         notes.append(f"{found.passed_over} files of the folders are no media by their names")
@@ -186,10 +188,10 @@ def _next_command(args: argparse.Namespace, report: JobReport, done_before: int)
     if report.files and report.failed == report.files and not done_before:
         return "mer-edge doctor"
     if args.out is None:
-        return f"mer-edge infer {args.bundle} {_first(args.files)} --out results.jsonl"
+        return f"mer-edge infer{in_commands(args.bundle)} {_first(args.files)} --out results.jsonl"
     if report.failed:
         return "the same command tries again what failed"
-    return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4 --plot picture.png"
+    return f"mer-edge infer{in_commands(args.bundle)} YOUR_CLIP.mp4 --plot picture.png"
 
 
 def _first(files: list[Path]) -> str:

@@ -103,7 +103,7 @@ def _knock(address: str) -> None:
 
 def infer_dataset(
     paths: str | Path | Iterable[str | Path],
-    bundle: Bundle | str | Path,
+    bundle: Bundle | str | Path | None = None,
     options: JobOptions = DEFAULTS,
 ) -> Any:
     """The decisions on many files as a Ray Dataset, a row a result (docs/batch.md has the columns).
@@ -112,6 +112,7 @@ def infer_dataset(
 
     Args:
         paths: media files, directories of frames, folders to be searched, manifests; or one.
+        bundle: None for the built-in starter.
         options: ``threads`` are the CPUs of one actor (default: 1), ``workers`` its decoding
             threads (default: as many).
 
@@ -177,12 +178,19 @@ def _row(number: int, source: Source) -> dict[str, Any]:
     """What an actor must know of a file; relative paths mean nothing to it."""
     options = msgspec.json.encode(source.options, enc_hook=str)
     path = str(source.path.absolute())
-    return {"file": number, "path": path, "name": str(source.path), "options": options}
+    text_alone = source.text_alone
+    return {
+        "file": number,
+        "path": path,
+        "name": source.name,
+        "options": options,
+        "text_alone": text_alone,
+    }
 
 
-def _source(path: str, options: bytes) -> Source:
+def _source(path: str, options: bytes, text_alone: str) -> Source:
     known = msgspec.json.decode(options, type=ClipOptions, dec_hook=lambda kind, value: kind(value))
-    return Source(Path(path), known, path)
+    return Source(Path(path), known, path, text_alone)
 
 
 class _Actor:
@@ -201,7 +209,8 @@ class _Actor:
     def __call__(self, batch: dict[str, Any]) -> Any:
         import pyarrow
 
-        sources = [_source(*row) for row in zip(batch["path"], batch["options"], strict=True)]
+        fields = (batch["path"], batch["options"], batch["text_alone"])
+        sources = [_source(*row) for row in zip(*fields, strict=True)]
         records = self._pipeline.run(sources)
         rows: list[dict[str, Any]] = []
         for number, name, record in zip(batch["file"], batch["name"], records, strict=True):
@@ -217,4 +226,4 @@ def _record(source: Source, rows: Iterable[dict[str, Any]]) -> FileRecord:
             error = row["error"]
         else:
             results.append(msgspec.convert(result_fields(row), Result))
-    return FileRecord(source.key, str(source.path), tuple(results), error)
+    return FileRecord(source.key, source.name, tuple(results), error)

@@ -166,15 +166,12 @@ class _Run:
             self._mixer.finish()
 
     def _make_clips_of(self, number: int, source: Source, detector: FaceDetector) -> None:
-        from mer_edge.clips import load_clips
-
         modalities = self._recognizer.bundle.manifest.modalities
-        options = replace(source.options, modalities=modalities)
         error: str | None = None
         made = 0
         start = time.perf_counter()
         try:
-            for clip in load_clips(source.path, options, detector=detector):
+            for clip in source.clips(modalities, detector):
                 media_ms = (time.perf_counter() - start) * 1e3
                 self._mixer.put(Waiting(clip, number, made, media_ms))
                 made += 1
@@ -184,7 +181,7 @@ class _Run:
         except Stopped:
             raise
         except Exception as failure:
-            error = explain(source.path, failure)
+            error = explain(Path(source.name), failure)
         self.tally.end(number, made, error)
 
     def _run_batches(self) -> None:

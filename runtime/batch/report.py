@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mer_edge.bundle import Manifest
 from mer_edge.result import Result
 from runtime.audience import Audience
 from runtime.batch.record import FileRecord
+from runtime.introduction import introduce
 from runtime.results import printable
 
 
@@ -32,6 +34,10 @@ class JobReport:
         self._started_s = time.monotonic()
         self.files = self.clips = self.failed = 0
         """Of this run."""
+
+    def begin(self, manifest: Manifest) -> None:
+        """Say which model speaks."""
+        introduce(manifest, self._audience, json=self._json, quiet=self._quiet)
 
     def record(self, record: FileRecord) -> None:
         """Tell of one file."""

@@ -6,13 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mer_edge.clip import Clip, text_clip
 from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError
 from mer_edge.media.directory import IMAGE_SUFFIXES, SOUND_SUFFIXES, natural_key
 from mer_edge.samples.clips import clip_options
 from mer_edge.samples.manifest import read_manifest
 from mer_edge.samples.sample import Sample
+
+if TYPE_CHECKING:
+    from mer_edge.faces.face import FaceDetector
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
@@ -28,10 +33,37 @@ class Source:
     """One file, one directory of frames, or one line of a manifest."""
 
     path: Path
-    """As the user named it or its folder; what results and messages say."""
+    """As the user named it or its folder."""
     options: ClipOptions
     key: str
     """By which a job knows it again: the absolute path, and which part of it."""
+    text_alone: str = ""
+    """The name of a manifest's sample without media; ``path`` is the manifest's then."""
+
+    @property
+    def name(self) -> str:
+        """What results and messages say."""
+        return f"{self.path}: {self.text_alone}" if self.text_alone else str(self.path)
+
+    def clips(self, modalities: tuple[str, ...], detector: FaceDetector) -> Iterator[Clip]:
+        """Its clips, as far as a bundle decides by them.
+
+        Raises:
+            MerEdgeError: while iterating: it cannot be read, or has nothing of ``modalities``.
+        """
+        from mer_edge.clips import load_clips
+
+        options = replace(self.options, modalities=modalities)
+        if not self.text_alone:
+            yield from load_clips(self.path, options, detector=detector)
+            return
+        text = options.text.text
+        if text is None or "text" not in modalities:
+            raise MerEdgeError(
+                f"{self.name}: text alone, and text is not looked at; expected a clip with sound "
+                "or a face; leave out --no-text and --asr, or take a bundle that decides by text"
+            )
+        yield text_clip(text, self.name)
 
 
 @dataclass(frozen=True)
@@ -130,8 +162,8 @@ def _sources_of(path: Path, options: ClipOptions, search: _Search) -> Iterator[S
         for media in search.media(path):
             yield file_source(media, options)
     elif path.suffix.lower() in MANIFEST_SUFFIXES and path.is_file():
-        for sample in read_manifest(path):
-            yield _sample_source(sample, options)
+        for number, sample in enumerate(read_manifest(path)):
+            yield _sample_source(sample, number, path, options)
     else:
         yield file_source(path, options)
 
@@ -147,9 +179,12 @@ def _hwaccel(path: Path, options: ClipOptions) -> str | None:
     return None if path.is_dir() or path.suffix.lower() in SOUND_SUFFIXES else options.hwaccel
 
 
-def _sample_source(sample: Sample, options: ClipOptions) -> Source:
+def _sample_source(sample: Sample, number: int, manifest: Path, options: ClipOptions) -> Source:
     said = clip_options(sample)
     text = options.text if options.text.no_text or options.text.asr_model else said.text
+    if sample.media is None:
+        key = f"{_key(manifest)}#{number}#{sample.text}"
+        return Source(manifest, replace(said, text=text), key, text_alone=sample.id)
     merged = replace(
         said,
         text=text,

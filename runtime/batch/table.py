@@ -59,7 +59,8 @@ def read_table(source: Path, lines: Path) -> None:
 
 def result_fields(row: dict[str, Any]) -> dict[str, Any]:
     """The fields of the ``Result`` that a row without an error is."""
-    fields = {name: row[name] for name in Result.__dataclass_fields__}
+    # An older table lacks what has been added to results since.
+    fields = {name: row[name] for name in Result.__dataclass_fields__ if name in row}
     # A bundle without the graph has no time of it.
     fields["timings_ms"] = {k: v for k, v in row["timings_ms"].items() if v is not None}
     return fields
@@ -129,6 +130,7 @@ def table_schema(labels: list[str], *, file: bool = False) -> Any:
             ("timings_ms", pa.struct([(stage, pa.float64()) for stage in STAGES])),
             ("engine", pa.string()),
             ("notes", pa.list_(pa.string())),
+            ("model", pa.struct([("name", pa.string()), ("notice", pa.string())])),
             ("schema_version", pa.int64()),
             ("error", pa.string()),
             *([("file", pa.int64())] if file else []),

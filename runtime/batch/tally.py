@@ -114,4 +114,4 @@ def _record(source: Source, file: _File) -> FileRecord:
     first = min(file.failures, default=None)
     results = [file.results[i] for i in sorted(file.results) if first is None or i < first]
     error = None if first is None else file.failures[first]
-    return make_record(source.key, str(source.path), results, error)
+    return make_record(source.key, source.name, results, error)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_INTERRUPTED, EXIT_OK
 from mer_edge.errors import MerEdgeError
+from mer_edge.starter_bundle import in_commands
+from runtime.bundle_argument import add_bundle_argument, settle_bundle
 from runtime.engine_arguments import add_engine_arguments, engine_options
 from runtime.output_paths import check_outputs, model_files
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of ``mer-edge bench``."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="made by mer-edge export")
+    add_bundle_argument(parser)
     work = parser.add_argument_group("what is run")
     work.add_argument("--clip", type=Path, metavar="FILE", help="a media file, decoding included")
     work.add_argument("--segments", type=int, metavar="N", help="of a synthetic clip (default: 5)")
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         MerEdgeError: nothing can be measured: the options, the bundle, the device or the peer.
     """
+    settle_bundle(args)
     _check(args)
     engine = engine_options(args)
     from mer_edge.bundle import Bundle
@@ -165,12 +168,13 @@ def _draw(args: argparse.Namespace, found: Measurement) -> list[Path]:
 
 
 def _next_command(args: argparse.Namespace, report: BenchReport) -> str:
+    named = in_commands(args.bundle)
     if report.interrupted:
-        return f"mer-edge bench {args.bundle} --rounds 10 --cold-runs 1"
+        return f"mer-edge bench{named} --rounds 10 --cold-runs 1"
     if report.stability is not None and report.stability.noisy:
-        return f"close other programs, then: mer-edge bench {args.bundle}"
+        return f"close other programs, then: mer-edge bench{named}"
     if args.against is None:
-        return f"mer-edge bench {args.bundle} --against pytorch"
+        return f"mer-edge bench{named} --against pytorch"
     if args.out is None:
-        return f"mer-edge bench {args.bundle} --against {args.against} --out bench.md"
-    return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4"
+        return f"mer-edge bench{named} --against {args.against} --out bench.md"
+    return f"mer-edge infer{named} YOUR_CLIP.mp4"

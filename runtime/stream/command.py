@@ -1,4 +1,4 @@
-"""``mer-edge infer BUNDLE --stream SOURCE``: decisions while it happens."""
+"""``mer-edge infer --stream SOURCE``: decisions while it happens."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mer_edge.cli.main import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, one_line
 from mer_edge.cli.signals import check_ending
 from mer_edge.errors import MerEdgeError
+from mer_edge.starter_bundle import in_commands
 from runtime.clip_arguments import clip_options
 from runtime.engine_arguments import engine_options
 from runtime.output_paths import check_outputs
@@ -21,16 +22,18 @@ if TYPE_CHECKING:
     from runtime.stream.source import Source
 
 FOREVER = "forever"
+SOURCE = "a camera (0, /dev/video0), a URL (rtsp, udp, http, ...), - for stdin, or a file"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of a stream, as a group of ``mer-edge infer``'s."""
     group = parser.add_argument_group("stream (instead of FILE)")
-    group.add_argument(
-        "--stream",
-        metavar="SOURCE",
-        help="a camera (0, /dev/video0), a URL (rtsp, udp, http, ...), - for stdin, or a file",
-    )
+    group.add_argument("--stream", metavar="SOURCE", help=SOURCE)
+    add_stream_options(group)
+
+
+def add_stream_options(group: argparse._ActionsContainer) -> None:
+    """Those that ``mer-edge stream`` has as well."""
     group.add_argument(
         "--window-segments", type=int, metavar="N", help="segments of 0.96 s (default: 5)"
     )
@@ -94,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     from runtime.recognizer import Recognizer
 
     recognizer = Recognizer(args.bundle, engine.device, engine.threads)
-    report.notice = recognizer.bundle.manifest.notice
+    report.begin(recognizer.bundle.manifest)
     session = Session(recognizer, source, options)
     code = _decide(session, report)
     if code == EXIT_INTERRUPTED:
@@ -174,5 +177,5 @@ def _attempts(given: str | None) -> float | None:
 
 def _next_command(args: argparse.Namespace) -> str:
     if args.out is None:
-        return f"mer-edge infer {args.bundle} --stream SOURCE --json --out results.jsonl"
-    return f"mer-edge infer {args.bundle} YOUR_CLIP.mp4"
+        return f"mer-edge stream{in_commands(args.bundle)} SOURCE --json --out results.jsonl"
+    return f"mer-edge infer{in_commands(args.bundle)} YOUR_CLIP.mp4"

@@ -8,10 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mer_edge.bundle import Manifest
 from mer_edge.cli.main import one_line
 from mer_edge.files import check_new_file, disk_errors
 from mer_edge.result import Result
 from runtime.audience import Audience
+from runtime.introduction import introduce
 from runtime.output_paths import check_no_job
 from runtime.report import Report
 from runtime.result_lines import LineFile, count_lines
@@ -68,6 +70,11 @@ class StreamReport:
             self._live.stop()
         if self._file is not None:
             self._file.close()
+
+    def begin(self, manifest: Manifest) -> None:
+        """Say which model speaks, before its first decision."""
+        self.notice = manifest.notice
+        introduce(manifest, self._audience, json=self._json, quiet=self._quiet)
 
     def result(self, result: Result, counts: StreamCounts) -> None:
         """Tell of a decision.

@@ -43,7 +43,7 @@ class Stream:
     segments as there are.
 
     Args:
-        recognizer: the loaded bundle.
+        recognizer: the loaded bundle; None for the built-in starter.
         window_segments: N, at most what the bundle takes of a clip.
         text: what is said from the beginning on.
         face: whose face, 1 for the main person of the window.
@@ -61,7 +61,7 @@ class Stream:
 
     def __init__(
         self,
-        recognizer: Recognizer,
+        recognizer: Recognizer | None = None,
         window_segments: int = 5,
         *,
         text: str | None = None,
@@ -72,6 +72,7 @@ class Stream:
         transcriber: Transcriber | None = None,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        recognizer = recognizer or Recognizer()
         self._manifest = recognizer.bundle.manifest
         self._source = source
         _check_window(recognizer, window_segments)

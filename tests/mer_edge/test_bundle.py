@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from mer_edge.bundle import (
     GRAPHS,
     MANIFEST,
     Bundle,
+    ModelCard,
     load_constants,
     load_golden,
     sha256_of,
     write_manifest,
 )
 from mer_edge.errors import MerEdgeError
+from mer_edge.result import ModelInfo
 from tests.runtime.bundles import ABSENT_TEXT, LABELS, NOTICE, make_bundle
 
 
@@ -64,6 +67,20 @@ def test_the_manifest_comes_back_as_written(pristine: Path, bundle_path: Path) -
     write_manifest(bundle_path, manifest)
     assert Bundle.load(bundle_path).manifest == manifest
     assert (bundle_path / MANIFEST).read_text() == (pristine / MANIFEST).read_text()
+
+
+def test_a_card_comes_back_and_names_the_model(pristine: Path, bundle_path: Path) -> None:
+    manifest = Bundle.load(pristine).manifest
+    assert manifest.card is None
+    assert manifest.model == ModelInfo(f"{manifest.variant} ({manifest.preset})", manifest.notice)
+    card = ModelCard("small 1", "7 of 9 right", "MIT", "demonstrations")
+    write_manifest(bundle_path, replace(manifest, card=card))
+    read = Bundle.load(bundle_path).manifest
+    assert read.card == card
+    assert read.model == ModelInfo("small 1", f"7 of 9 right {manifest.notice}".strip())
+    for bad in ("", "two\nlines"):
+        with pytest.raises(MerEdgeError, match=r"card\.licence is '.*'; expected one line"):
+            write_manifest(bundle_path, replace(manifest, card=replace(card, licence=bad)))
 
 
 def test_writing_refuses_what_loading_would_refuse(pristine: Path, tmp_path: Path) -> None:

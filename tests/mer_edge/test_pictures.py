@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from mer_edge import pictures
 from mer_edge.errors import MerEdgeError
-from mer_edge.pictures import check_picture, draw_result
+from mer_edge.pictures import check_picture, check_result_picture, draw_result
 from mer_edge.result import ModalitySay, Result
 
 RESULT = Result(
@@ -52,6 +53,35 @@ def test_the_picture_shows_the_numbers(tmp_path: Path) -> None:
     assert count(path, pictures.DECIDED) / decided == pytest.approx(0.5, rel=0.05)
     assert count(path, pictures.MODALITY_COLOURS["audio"]) == pytest.approx(audio, rel=0.05)
     assert [file.name for file in path.parent.iterdir()] == ["picture.png"]
+
+
+def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else real(name)
+    )
+
+
+@pytest.mark.parametrize("fonts", [True, False])
+def test_without_matplotlib_a_png_shows_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fonts: bool
+) -> None:
+    without_matplotlib(monkeypatch)
+    if not fonts:  # OpenCV 4
+        monkeypatch.delattr(cv2, "FontFace", raising=False)
+    path = tmp_path / "new" / "picture.png"
+    check_result_picture(path)
+    draw_result(RESULT, path, "clip 1, 0 to 2 s")
+    decided = count(path, pictures.DECIDED)
+    assert decided / count(path, pictures.UNDECIDED) == pytest.approx(0.9 / 0.2, rel=0.05)
+    colours = pictures.MODALITY_COLOURS
+    assert count(path, colours["audio"]) > count(path, colours["text"]) > 1000  # 9 ms against 5
+    assert [file.name for file in path.parent.iterdir()] == ["picture.png"]
+    draw_result(replace(RESULT, probabilities={"happy": 0.45, "sa$d": 0.2}), path, "half")
+    assert count(path, pictures.DECIDED) / decided == pytest.approx(0.5, rel=0.05)
+    for suffix in (".svg", ".pdf"):
+        with pytest.raises(MerEdgeError, match="needs the package matplotlib"):
+            check_result_picture(tmp_path / f"picture{suffix}")
 
 
 @pytest.mark.parametrize("suffix", [".pdf", ".svg"])

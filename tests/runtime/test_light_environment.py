@@ -70,9 +70,13 @@ def test_torch_is_not_there_and_the_code_is_the_wheels(tmp_path: Path) -> None:
 
 
 def test_what_needs_more_says_so(tmp_path: Path) -> None:
-    plot = run("-m", "mer_edge", "infer", TINY, "x.mp4", "--plot", "x.png", folder=tmp_path)
+    plot = run("-m", "mer_edge", "infer", TINY, "x.mp4", "--plot", "x.svg", folder=tmp_path)
     assert plot.returncode == 2
     assert "pip install 'matplotlib" in plot.stderr
+    video = face_video(tmp_path / "clip.mp4", 1.0)
+    drawn = run("-m", "mer_edge", "infer", TINY, video, "--plot", "x.png", folder=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
     doctor = run("-m", "mer_edge", "doctor", "--json", folder=tmp_path)
     assert doctor.returncode == 0, doctor.stderr
     commands = {command["use"]: command for command in json.loads(doctor.stdout)["commands"]}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mer_edge.bundle import Bundle
 from mer_edge.clip import Clip
-from mer_edge.result import Result
+from mer_edge.result import ModelInfo, Result
 from runtime.chain import ChainOutput
 from runtime.results import build_results, nothing_present, printable, sigmoid
 from tests.runtime.bundles import NOTICE, make_clip
@@ -54,6 +54,7 @@ def test_every_field(bundle: Bundle) -> None:
         timings_ms={"total": 1.5},
         engine="paper CPU",
         notes=["the text was cut", NOTICE],
+        model=ModelInfo("MER-SEM-MBT (paper-and-pencil)", NOTICE),
     )
     assert list(result.modalities) == ["audio", "visual", "text"]
     visual = result.modalities["visual"]

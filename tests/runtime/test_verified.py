@@ -21,7 +21,7 @@ def int8(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bundle:
 def test_once_a_machine(int8: Bundle) -> None:
     first = suggestion(int8)
     assert first is not None
-    assert first.startswith(f"mer-edge verify {BUNDLE}")
+    assert first.startswith(f"mer-edge verify {BUNDLE} checks, once a machine")
     assert suggestion(int8) is None
 
 

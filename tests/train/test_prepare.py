@@ -71,6 +71,25 @@ def test_processes_make_the_same_bits_and_nothing_is_made_twice(drawn_data, tmp_
     assert notes.steps == [(3, 3)]
 
 
+def test_text_alone_is_ready_as_it_is_and_needs_no_store(drawn_data, tmp_path):
+    clip = read_manifest(drawn_data)[0]
+    text = Sample(None, "Leave me.", ("sad",), "train")
+    ready, skipped = prepare_samples([text, text], tmp_path / "none", 3, 1, Silent())
+    assert (ready, skipped) == ([ReadySample(text, None)] * 2, [])
+    assert not (tmp_path / "none").exists()
+    mixed, _ = prepare_samples([text, clip, text], tmp_path / "store", 3, 1, Silent())
+    assert [item.sample for item in mixed] == [text, clip, text]
+    assert [item.stored is None for item in mixed] == [True, False, True]
+    stored = read_clip(None)
+    assert (stored.segments, stored.audio_present.any(), stored.crops_present.any()) == (
+        1,
+        False,
+        False,
+    )
+    assert stored.waveform.shape == (1, 15600)
+    assert not stored.faces(np.zeros(1, np.int64)).any()
+
+
 def test_what_is_added_to_a_data_set_alone_is_made(drawn_data, tmp_path):
     samples = read_manifest(drawn_data)[:3]
     prepare_samples(samples[:2], tmp_path, 1, 1, Silent())

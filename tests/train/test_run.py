@@ -79,6 +79,38 @@ def test_the_same_run_again_gives_the_same_bits(first_run, drawn_data, tmp_path)
     assert (again.valid, again.test) == (report.valid, report.test)
 
 
+def test_clips_and_texts_alone_learn_together(few_clips, drawn_data, tmp_path):
+    manifest = few_clips / "manifest.jsonl"
+    texts = [
+        {"text": text, "labels": [label], "split": split}
+        for text, label in (("I am glad.", "happy"), ("Go away.", "angry"))
+        for split in ("train", "valid", "test")
+    ]
+    with manifest.open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in texts)
+    cache = drawn_data / ".prepared"
+    report = train(few_clips, tmp_path / "run", replace(QUICK, cache=cache, modality_dropout=0.3))
+    assert report.clips == {"train": 10, "valid": 6, "test": 6}
+    assert report.skipped == []
+
+
+def test_a_data_set_of_text_alone_trains_the_text_variant(tmp_path):
+    (tmp_path / "data").mkdir()
+    lines = [
+        {"text": f"{word} {number}", "labels": [label], "split": split}
+        for number, split in enumerate(("train",) * 4 + ("valid", "test"))
+        for word, label in (("good", "happy"), ("bad", "sad"))
+    ]
+    manifest = tmp_path / "data" / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    options = replace(QUICK, variant="text")
+    report = train(tmp_path / "data", tmp_path / "run", options)
+    assert report.clips == {"train": 8, "valid": 2, "test": 2}
+    assert not (tmp_path / "data" / ".prepared").exists()  # there was nothing to prepare
+    with pytest.raises(MerEdgeError, match="has any of what this variant decides by"):
+        train(tmp_path / "data", tmp_path / "heard", replace(QUICK, variant="audio"))
+
+
 def test_a_bad_clip_is_left_out_and_named(few_clips, drawn_data, tmp_path):
     (tmp_path / "bad.mp4").write_bytes(b"no film")
 

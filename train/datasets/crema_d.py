@@ -60,7 +60,7 @@ def open_dataset(path: Path, options: DatasetOptions) -> DataSet:
         )
     refuse_lfs_pointer(next(iter(takes.values())))
     samples = [_sample(take) for _, take in sorted(takes.items())]
-    heard_only = sum(sample.media.suffix.lower() == ".wav" for sample in samples)
+    heard_only = sum(sample.place.lower().endswith(".wav") for sample in samples)
     notes = (
         "The sentences are the same in every emotion: the text says nothing of the label.",
         *((f"{heard_only} of {len(samples)} takes are there as sound alone.",) * bool(heard_only)),

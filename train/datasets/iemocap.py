@@ -134,6 +134,7 @@ def _rate_notes(samples: Sequence[Sample], entries: Mapping[str, Entry]) -> tupl
     ratios, rates_hz = [], []
     for sample in samples[:: max(1, len(samples) // _LOOKED_AT)][:_LOOKED_AT]:
         entry = entries[sample.name]
+        assert sample.media is not None  # every utterance has a folder
         duration_s = entry.end_time - entry.start_time
         try:
             frames = len(list_frames(sample.media, sample.frames))

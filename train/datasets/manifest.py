@@ -24,7 +24,28 @@ def open_dataset(path: Path, options: DatasetOptions) -> DataSet:
             "name the --dataset it is for"
         )
     samples = read_manifest(path)
-    return DataSet("manifest", samples, label_names(samples), _leaks(samples))
+    notes = (*_texts_alone(samples), *_leaks(samples), *_shared_texts(samples))
+    return DataSet("manifest", samples, label_names(samples), notes)
+
+
+def _texts_alone(samples: Sequence[Sample]) -> tuple[str, ...]:
+    count = sum(sample.media is None for sample in samples)
+    return (f"{count} of {len(samples)} samples are text alone, without media",) if count else ()
+
+
+def _shared_texts(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """A note if the same words stand alone in several splits."""
+    splits: dict[str, set[str]] = {}
+    for sample in samples:
+        if sample.media is None and sample.text is not None:
+            splits.setdefault(sample.text, set()).add(sample.split)
+    shared = sum(len(where) > 1 for where in splits.values())
+    if not shared:
+        return ()
+    return (
+        f"{shared} of {len(splits)} different texts alone are in more than one split: scores on "
+        "the later splits look better than on new sentences",
+    )
 
 
 def _leaks(samples: Sequence[Sample]) -> tuple[str, ...]:

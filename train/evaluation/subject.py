@@ -212,7 +212,7 @@ def as_clip(item: ReadySample) -> Clip:
         faces=example.faces,
         audio_present=example.audio_present,
         face_present=example.face_present,
-        source=str(item.sample.media),
+        source=item.sample.place,
     )
 
 

@@ -42,7 +42,7 @@ def test_heavy_packages_are_not_imported() -> None:
     assert done.stdout.startswith("2.")
 
 
-def examination(demo: bool, infer: bool) -> Examination:
+def examination(demo: bool, infer: bool, starter: bool = False) -> Examination:
     fix = "pip install 'mer-edge[cpu]'"
     return Examination(
         [
@@ -53,6 +53,7 @@ def examination(demo: bool, infer: bool) -> Examination:
         [
             Readiness("demo", demo, [] if demo else ["torch is not installed"]),
             Readiness("infer", infer, [] if infer else ["no engine"], "" if infer else fix),
+            Readiness("infer without --bundle", starter),
         ],
     )
 
@@ -68,7 +69,9 @@ def test_the_text_names_what_is_broken_and_the_line_that_mends_it() -> None:
 def test_the_next_command_is_one_that_works_here() -> None:
     assert as_text(examination(demo=True, infer=True)).endswith("next: mer-edge demo")
     ready = as_text(examination(demo=False, infer=True))
-    assert ready.endswith("next: mer-edge infer BUNDLE YOUR_CLIP.mp4")
+    assert ready.endswith("next: mer-edge infer --bundle DIR YOUR_CLIP.mp4")
+    starter = as_text(examination(demo=True, infer=True, starter=True))
+    assert starter.endswith("next: mer-edge infer YOUR_CLIP.mp4")
 
 
 def test_unknown_options_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

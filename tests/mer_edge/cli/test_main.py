@@ -59,7 +59,7 @@ def test_closed_streams_are_no_traceback():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.returncode, ran.stderr.count("\n")) == (0, 1), ran.stderr
-    assert ran.stderr.startswith("error: nowhere: no such bundle")
+    assert ran.stderr.startswith("error: nowhere: nothing is there; expected a bundle")
 
 
 class Failing:

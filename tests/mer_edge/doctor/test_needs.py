@@ -23,7 +23,7 @@ def test_every_command_is_spoken_of() -> None:
 
 
 def test_nothing_is_missing_where_everything_is_there() -> None:
-    for name in ("demo", "train", "export", "infer", "infer --plot", "infer --asr"):
+    for name in ("demo", "train", "export", "infer", "infer --plot .svg", "infer --asr"):
         assert readiness(use(name), all_ok()) == needs.Readiness(name, True)
 
 
@@ -41,7 +41,7 @@ def test_missing_packages_come_with_their_extra(monkeypatch: pytest.MonkeyPatch)
     demo = readiness(use("demo"), all_ok())
     assert len(demo.missing) == 3
     assert demo.fix == "pip install 'mer-edge[export,train]'"
-    plot = readiness(use("infer --plot"), all_ok())
+    plot = readiness(use("infer --plot .svg"), all_ok())
     assert (plot.missing, plot.fix) == (["matplotlib is not installed"], "pip install matplotlib")
     assert readiness(use("infer"), all_ok()).ok
 

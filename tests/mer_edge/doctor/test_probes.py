@@ -16,6 +16,7 @@ from mer_edge.doctor import machine
 from mer_edge.doctor.drawn_face import draw_face
 from mer_edge.doctor.isolate import run_isolated
 from mer_edge.doctor.tiny_graph import DOUBLE, run_double
+from tests.starter import make_starter
 
 
 def test_the_tiny_graph_is_what_onnx_would_write() -> None:
@@ -55,6 +56,20 @@ def test_probes_of_what_is_there() -> None:
     media = run_isolated("media", "media")
     assert media.status == "ok"
     assert media.facts["pyav"] == av.__version__
+
+
+def test_the_starter(tmp_path: Path) -> None:
+    assert run_isolated("starter", "starter", str(tmp_path)).status == "missing"
+    path = make_starter(tmp_path)
+    found = run_isolated("starter", "starter", str(path))
+    assert found.status == "ok", found
+    assert found.detail.endswith("MB, CC BY-NC-SA 4.0; its golden clips come out right")
+    assert found.facts["name"] == "stand-in 1"
+    (path / "LICENSE").unlink()
+    assert "no LICENSE of its weights" in run_isolated("starter", "starter", str(path)).detail
+    (path / "audio.onnx").write_bytes(b"")
+    broken = run_isolated("starter", "starter", str(path))
+    assert (broken.status, "audio.onnx" in broken.detail) == ("broken", True)
 
 
 def test_the_detector_finds_the_drawn_face() -> None:

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.clips import load_sample
 from mer_edge.samples.manifest import read_manifest
 from mer_edge.samples.sample import SPLITS, Sample
 from train.datasets.registry import label_names, open_dataset
 
 GOOD = {"media": "a.mp4", "text": "Hello.", "labels": ["happy"], "split": "train"}
+ALONE = {"text": "Leave me.", "labels": ["sad"], "split": "train"}
 
 
 def write(folder: Path, *lines: object) -> Path:
@@ -44,6 +46,29 @@ def test_text_may_be_unknown_and_labels_none_or_several(tmp_path: Path) -> None:
     assert label_names(samples) == ("fear", "sad")
 
 
+def test_a_line_without_media_is_text_alone(tmp_path: Path) -> None:
+    longer = {**ALONE, "media": None, "text": "word " * 20, "name": "s7", "group": "Ada"}
+    first, again, named, clip = read_manifest(write(tmp_path, ALONE, ALONE, longer, GOOD))
+    assert first == again == Sample(None, "Leave me.", ("sad",), "train")  # may be said twice
+    assert (first.id, first.place) == ("Leave me.", "Leave me.")
+    assert (named.media, named.id, named.group) == (None, "s7", "Ada")
+    assert len(Sample(None, "word " * 20, (), "test").id) <= 40
+    assert clip.place == str(tmp_path / "a.mp4")
+    made = load_sample(first)
+    assert (made.text, made.segments, made.has_audio, made.has_face) == (
+        "Leave me.",
+        1,
+        *[False] * 2,
+    )
+
+
+def test_texts_alone_are_counted_and_told_where_splits_share_them(tmp_path: Path) -> None:
+    write(tmp_path, GOOD, ALONE, {**ALONE, "split": "test"}, {**ALONE, "text": "Well."})
+    counted, shared = open_dataset(tmp_path).notes
+    assert counted == "3 of 4 samples are text alone, without media"
+    assert shared.startswith("1 of 2 different texts alone are in more than one split:")
+
+
 def test_media_may_be_outside_the_directory(tmp_path: Path) -> None:
     inside = tmp_path / "set"
     inside.mkdir()
@@ -71,6 +96,10 @@ def test_media_may_be_outside_the_directory(tmp_path: Path) -> None:
         ({**GOOD, "labels": [" "]}, "unknown label ' '"),
         ({**GOOD, "labels": ["happy", "happy"]}, "a label appears twice"),
         ({**GOOD, "split": "test"}, "is on line 1 already"),
+        ({**ALONE, "text": None}, "neither media nor text"),
+        ({**ALONE, "text": " "}, "neither media nor text"),
+        ({**ALONE, "start": 0.5}, "found start without media; expected the media it is for"),
+        ({**ALONE, "faces": "aligned"}, "found faces without media"),
     ],
 )
 def test_names_the_line_and_what_is_wrong(tmp_path: Path, line: object, message: str) -> None:

@@ -36,6 +36,20 @@ def test_reads_the_file_or_its_directory(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).labels == ("fear", "happy", "sad")
 
 
+def test_an_empty_cell_of_media_is_text_alone(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, ",Leave me.,sad,test,", GOOD + ",", heading="media,text,labels,split,end"
+    )
+    assert read_manifest(path) == [
+        Sample(None, "Leave me.", ("sad",), "test"),
+        Sample(tmp_path / "a.mp4", "Hello.", ("happy",), "train"),
+    ]
+    with pytest.raises(MerEdgeError, match="line 2: found end without media"):
+        read_manifest(
+            write(tmp_path, ",Leave me.,sad,test,2", heading="media,text,labels,split,end")
+        )
+
+
 def test_every_column_reaches_the_sample(tmp_path: Path) -> None:
     heading = "split,labels,text,media,person,start,end,name,group,frame_rate,frames,sound,faces"
     (tmp_path / "frames").mkdir()
@@ -61,7 +75,7 @@ def test_every_column_reaches_the_sample(tmp_path: Path) -> None:
         ("a.mp4,Hello.,happy", "line 2: 3 cells; expected 4"),
         ("a.mp4,Hello.,happy,dev", "line 2: unknown split 'dev'; expected one of train"),
         ("c.mp4,Hello.,happy,train", r"line 2: .*c\.mp4 does not exist"),
-        (",Hello.,happy,train", "line 2: .* does not exist"),
+        (",,happy,train", "line 2: neither media nor text"),
         ("a.mp4,Hello.,happy;,train", "line 2: an empty label"),
         ("a.mp4,Hello.,sad;sad,train", "line 2: a label appears twice"),
         ('a.mp4,"Hello.,happy,train', "line 2: unexpected end of data; expected cells"),

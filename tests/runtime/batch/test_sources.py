@@ -11,6 +11,7 @@ from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError
 from mer_edge.text.source import TextOptions
 from runtime.batch.sources import find_sources, is_job
+from tests.grey_detector import Grey
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -68,6 +69,24 @@ def test_nothing_there_is_an_error(tmp_path: Path) -> None:
     assert not is_job(tmp_path)
     with pytest.raises(MerEdgeError, match=r"found no media file; expected names that end"):
         find_sources([tmp_path], ClipOptions())
+
+
+def test_a_line_of_text_alone_is_a_source(tmp_path: Path) -> None:
+    manifest = tmp_path / "list.jsonl"
+    line = {"text": "Leave me.", "labels": [], "split": "test"}
+    manifest.write_text(f"{json.dumps(line)}\n{json.dumps({**line, 'name': 's2'})}\n")
+    first, second = find_sources([manifest], ClipOptions()).sources
+    assert first.key != second.key
+    assert (first.name, second.name) == (f"{manifest}: Leave me.", f"{manifest}: s2")
+    (clip,) = first.clips(("audio", "text"), Grey())
+    assert (clip.text, clip.source, clip.has_audio, clip.has_face) == (
+        "Leave me.", first.name, False, False,
+    )  # fmt: skip
+    with pytest.raises(MerEdgeError, match=r"s2: text alone, and text is not looked at"):
+        next(second.clips(("audio", "visual"), Grey()))
+    (silent,) = find_sources([manifest], ClipOptions(text=TextOptions(no_text=True))).sources[:1]
+    with pytest.raises(MerEdgeError, match="text alone, and text is not looked at"):
+        next(silent.clips(("audio", "visual", "text"), Grey()))
 
 
 def test_a_manifest_says_text_and_part(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def test_as_a_user_reads_it(
     source: str, format_: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The bundle is not there: this is told before anything is opened.
-    assert main(["infer", "nowhere", "--stream", source, "--stream-format", format_]) == 2
+    assert (
+        main(["infer", "--bundle", "nowhere", "--stream", source, "--stream-format", format_]) == 2
+    )
     err = capsys.readouterr().err
     assert err.startswith(f"error: found --stream-format {format_}, but FFmpeg's {message}")
     assert err.count("\n") == 1
@@ -116,7 +118,7 @@ def test_as_a_user_reads_it(
 def test_a_wrong_value_is_named(
     format_: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["infer", "nowhere", "--stream", "-", "--stream-format", format_]) == 2
+    assert main(["infer", "--bundle", "nowhere", "--stream", "-", "--stream-format", format_]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"error: found --stream-format {format_}{message}")
     assert err.count("\n") == 1

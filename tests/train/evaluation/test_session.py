@@ -10,6 +10,7 @@ import pytest
 
 from mer_edge.cli.main import main
 from mer_edge.errors import MerEdgeError
+from mer_edge.samples.sample import Sample
 from train.datasets.registry import DatasetOptions
 from train.evaluation.data import open_data
 from train.evaluation.features import clip_features, map_features
@@ -17,6 +18,7 @@ from train.evaluation.intervals import Bootstrap
 from train.evaluation.pictures.embedding import draw_features
 from train.evaluation.session import Request, evaluate, unique_names
 from train.evaluation.subject import check_subject, open_subject
+from train.prepare import ReadySample
 from train.progress import Silent
 
 QUICK = Bootstrap(resamples=100)
@@ -37,14 +39,16 @@ def test_a_run_and_its_bundle_say_the_same_of_the_same_clips(trained, clips):
     ready = clips["train"]
     no_text = [replace(item, sample=replace(item.sample, text=None)) for item in ready[:3]]
     blank = [replace(item, sample=replace(item.sample, text=" ")) for item in ready[:1]]
-    asked = [*ready, *no_text, *blank]
+    alone = [ReadySample(Sample(None, item.sample.text, (), "train"), None) for item in ready[:1]]
+    asked = [*ready, *alone, *no_text, *blank]
     run = open_subject(trained.run, "run").predict(asked, Silent())
     bundle = open_subject(trained.bundle, "bundle").predict(asked, Silent())
-    assert run.probabilities.shape == (len(ready) + 4, 4)
+    assert run.probabilities.shape == (len(ready) + 5, 4)
     assert np.abs(run.probabilities - bundle.probabilities).max() < 1e-4
     assert np.abs(run.weights - bundle.weights).max() < 1e-4
     assert np.array_equal(run.targets, bundle.targets)
     assert (run.weights[-4:, 2] == 0).all()  # no text, no weight
+    assert run.weights[-5].tolist() == [0, 0, 1]  # text alone
     # The clips differ in what is said of them, or the comparison would compare nothing.
     assert np.ptp(run.probabilities, axis=0).min() > 1e-3
 
