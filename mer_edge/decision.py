@@ -122,23 +122,20 @@ def decision_fault(
     return ""
 
 
-def check_min_confidence(value: float, task: str, where: str) -> float | None:
+def check_min_confidence(value: float, task: str) -> float | None:
     """A user's ``--min-confidence`` as a manifest has it: None for 0, which switches it off.
-
-    Args:
-        where: names the option or the argument in messages.
 
     Raises:
         MerEdgeError: no probability, or the labels are independent.
     """
     if not 0 <= value <= 1:  # nor is it a number
         raise MerEdgeError(
-            f"found {where} {value:g}; expected a probability from 0 (always decide) to 1"
+            f"found min-confidence {value:g}; expected a probability from 0 (always decide) to 1"
         )
     if task == "multilabel":
         raise MerEdgeError(
-            f"{where} was given for a bundle whose labels are independent of each other; expected "
-            "one of exclusive labels (train --task multiclass); leave it out: each label has a "
-            "threshold of its own"
+            "min-confidence was given for a bundle whose labels are independent of each other; "
+            "expected one of exclusive labels (train --task multiclass); leave it out: each label "
+            "has a threshold of its own"
         )
     return value or None

@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
     options = clip_options(args)
     from runtime.recognizer import Recognizer
 
-    recognizer = Recognizer(args.bundle, engine.device, engine.threads)
+    recognizer = Recognizer(
+        args.bundle, engine.device, engine.threads, min_confidence=args.min_confidence
+    )
     report.notice = recognizer.bundle.manifest.notice
     failed = _recognize_files(recognizer, args.files, options, report)
     if failed is None:

@@ -23,6 +23,9 @@ ROWS_A_GROUP = 4096
 """Rows in memory at once."""
 STAGES = ("media", "tokenize", *(name for name in GRAPHS if not name.endswith("_stem")), "total")
 
+LATER = ("task", "confidence", "uncertain", "min_confidence", "thresholds")
+"""Fields of ``Result`` that its first release did not have."""
+
 
 def require_pyarrow() -> None:
     """Raise a MissingExtraError where tables cannot be had."""
@@ -59,9 +62,13 @@ def read_table(source: Path, lines: Path) -> None:
 
 def result_fields(row: dict[str, Any]) -> dict[str, Any]:
     """The fields of the ``Result`` that a row without an error is."""
-    fields = {name: row[name] for name in Result.__dataclass_fields__}
+    # A row of an earlier release lacks what came later.
+    later = LATER if row.get("task") is None else ()
+    fields = {name: row[name] for name in Result.__dataclass_fields__ if name not in later}
     # A bundle without the graph has no time of it.
-    fields["timings_ms"] = {k: v for k, v in row["timings_ms"].items() if v is not None}
+    for name in ("timings_ms", "thresholds"):
+        if name in fields:
+            fields[name] = {k: v for k, v in row[name].items() if v is not None}
     return fields
 
 
@@ -129,6 +136,11 @@ def table_schema(labels: list[str], *, file: bool = False) -> Any:
             ("timings_ms", pa.struct([(stage, pa.float64()) for stage in STAGES])),
             ("engine", pa.string()),
             ("notes", pa.list_(pa.string())),
+            ("task", pa.string()),
+            ("confidence", pa.float64()),
+            ("uncertain", pa.bool_()),
+            ("min_confidence", pa.float64()),
+            ("thresholds", probabilities),
             ("schema_version", pa.int64()),
             ("error", pa.string()),
             *([("file", pa.int64())] if file else []),

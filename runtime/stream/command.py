@@ -93,7 +93,9 @@ def run(args: argparse.Namespace) -> int:
     _check_format(args.stream_format, source)
     from runtime.recognizer import Recognizer
 
-    recognizer = Recognizer(args.bundle, engine.device, engine.threads)
+    recognizer = Recognizer(
+        args.bundle, engine.device, engine.threads, min_confidence=args.min_confidence
+    )
     report.notice = recognizer.bundle.manifest.notice
     session = Session(recognizer, source, options)
     code = _decide(session, report)

@@ -78,10 +78,10 @@ def test_what_cannot_be_is_named(given, found):
 
 
 def test_a_users_min_confidence():
-    assert check_min_confidence(0.4, "multiclass", "--min-confidence") == 0.4
-    assert check_min_confidence(0.0, "multiclass", "--min-confidence") is None
+    assert check_min_confidence(0.4, "multiclass") == 0.4
+    assert check_min_confidence(0.0, "multiclass") is None
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(MerEdgeError, match="expected a probability from 0"):
-            check_min_confidence(wrong, "multiclass", "--min-confidence")
+            check_min_confidence(wrong, "multiclass")
     with pytest.raises(MerEdgeError, match="independent of each other"):
-        check_min_confidence(0.4, "multilabel", "--min-confidence")
+        check_min_confidence(0.4, "multilabel")
