@@ -44,6 +44,9 @@ class AudioSizes:
     """Width of the first two fully connected layers."""
     embedding_size: int
     """Width of the last one: the feature of a segment."""
+    level_dbfs: float | None = None
+    """RMS that each segment's sound is brought to before the log-mel, in dB below full scale
+    (-60 to 0); None: the sound is taken as it is, as VGGish does."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,9 @@ class ModelConfig:
         _require(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "a number in [0, 1)")
         for name, size in self._sizes().items():
             _require(size > 0, name, size, "a positive number")
+        level = self.audio.level_dbfs
+        fine = level is None or -60.0 <= level <= 0.0
+        _require(fine, "audio.level_dbfs", level, "a number from -60 to 0, or none")
         for name, size, heads in (
             ("bottleneck_size", self.bottleneck_size, self.attention_heads),
             ("text.hidden_size", self.text.hidden_size, self.text.num_attention_heads),
