@@ -1,1 +1,1 @@
-"""Recipes: from raw data to the models that ship with the product."""
+"""Recipes: from raw corpora to the models that ship."""
