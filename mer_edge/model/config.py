@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.segments import MODALITIES
+from mer_edge.segments import FACE_SIZE_PX, MODALITIES
 
 SemAttention = Literal["spatial", "key", "tokens"]
 CrossModal = Literal["mbt", "joint", "bi_cross", "none"]
@@ -51,6 +51,8 @@ class VisualSizes:
 
     channels: tuple[int, int, int, int]
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
+    pool: int = 1
+    """The face is averaged over squares of so many pixels: 2 makes 112 px of its 224."""
 
     @property
     def embedding_size(self) -> int:
@@ -112,6 +114,10 @@ class ModelConfig:
         _require(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "a number in [0, 1)")
         for name, size in self._sizes().items():
             _require(size > 0, name, size, "a positive number")
+        divisor = self.visual.pool
+        _require(
+            FACE_SIZE_PX % divisor == 0, "visual.pool", divisor, f"a divisor of {FACE_SIZE_PX}"
+        )
         for name, size, heads in (
             ("bottleneck_size", self.bottleneck_size, self.attention_heads),
             ("text.hidden_size", self.text.hidden_size, self.text.num_attention_heads),
@@ -177,6 +183,7 @@ class ModelConfig:
             "audio.embedding_size": audio.embedding_size,
             "visual.channels": min(visual.channels),
             "visual.blocks": min(visual.blocks),
+            "visual.pool": visual.pool,
         }
 
 
