@@ -173,7 +173,8 @@ def _background(
         patches = rng.integers(0, 256, (cells, cells), np.uint8)
         return np.asarray(cv2.resize(patches, (side_px, side_px), interpolation=cv2.INTER_CUBIC))
     mode = cv2.BORDER_REPLICATE if kind == "border" else cv2.BORDER_REFLECT_101
-    return cv2.blur(_warped(picture, matrix, side_px, mode), (max(side_px // 16, 1),) * 2)
+    drawn_out = _warped(picture, matrix, side_px, mode)
+    return np.asarray(cv2.blur(drawn_out, (max(side_px // 16, 1),) * 2))
 
 
 def _tone(changes: FaceChanges, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -40,12 +40,13 @@ def measure(decide: Decide, held: LabelledFaces, data: Path, progress: Progress)
     temperature = fit_temperature(logits, held.classes)
     figures = {"held_out, framed": score(logits, held.classes, temperature)}
     test = read_ferplus(data, "valid")
-    for name, view in (
-        ("framed, border drawn out", lambda p: framed(p, FACE_SIZE_PX, "border")),
-        ("framed, on black", lambda p: framed(p, FACE_SIZE_PX, "black")),
-        ("plain", lambda p: plain(p, FACE_SIZE_PX)),
+    size = FACE_SIZE_PX
+    for name, faces in (
+        ("framed, border drawn out", (framed(p, size, "border") for p in test.pictures)),
+        ("framed, on black", (framed(p, size, "black") for p in test.pictures)),
+        ("plain", (plain(p, size) for p in test.pictures)),
     ):
-        logits = logits_of(decide, (view(p) for p in test.pictures))
+        logits = logits_of(decide, faces)
         figures[f"ferplus valid.zip, {name}"] = score(logits, test.classes, temperature)
         progress.note(f"{name}: {figures[f'ferplus valid.zip, {name}']['accuracy']:.3f}")
     takes = data / "ravdess_av_actor01" / "faces"

@@ -176,3 +176,11 @@ def test_a_configuration_from_before_the_variants_is_the_full_model(saved: Path)
     config = load_checkpoint(saved).model.config
     assert config.modalities == ("audio", "visual", "text")
     assert config.cross_modal == "mbt"
+
+
+def test_a_configuration_from_before_the_pool_does_not_pool(saved: Path) -> None:
+    path = saved / "config.json"
+    content = json.loads(path.read_text())
+    assert content["model"]["visual"].pop("pool") == 1
+    path.write_text(json.dumps(content))
+    assert load_checkpoint(saved).model.config.visual.pool == 1
