@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from mer_edge.decision import Task
 from mer_edge.errors import MerEdgeError
-from mer_edge.segments import MODALITIES
+from mer_edge.segments import FACE_SIZE_PX, MODALITIES
 
 SemAttention = Literal["spatial", "key", "tokens"]
 CrossModal = Literal["mbt", "joint", "bi_cross", "none"]
@@ -55,6 +55,8 @@ class VisualSizes:
 
     channels: tuple[int, int, int, int]
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
+    pool: int = 1
+    """The face is averaged over squares of so many pixels: 2 makes 112 px of its 224."""
 
     @property
     def embedding_size(self) -> int:
@@ -125,6 +127,10 @@ class ModelConfig:
         level = self.audio.level_dbfs
         fine = level is None or -60.0 <= level <= 0.0
         _require(fine, "audio.level_dbfs", level, "a number from -60 to 0, or none")
+        divisor = self.visual.pool
+        _require(
+            FACE_SIZE_PX % divisor == 0, "visual.pool", divisor, f"a divisor of {FACE_SIZE_PX}"
+        )
         for name, size, heads in (
             ("bottleneck_size", self.bottleneck_size, self.attention_heads),
             ("text.hidden_size", self.text.hidden_size, self.text.num_attention_heads),
@@ -190,6 +196,7 @@ class ModelConfig:
             "audio.embedding_size": audio.embedding_size,
             "visual.channels": min(visual.channels),
             "visual.blocks": min(visual.blocks),
+            "visual.pool": visual.pool,
         }
 
 
