@@ -114,7 +114,7 @@ def weights_in(way: str) -> Iterator[None]:
         yield
         return
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(integer, "weight_ranges", lambda *_: {}))
+        stack.enter_context(mock.patch.object(integer, "weight_ranges", return_value={}))
         for name in ("ONNXQuantizer", "QDQQuantizer"):
             made = partial(_with_range, getattr(integer, name), way == "7 bits")
             stack.enter_context(mock.patch.object(integer, name, made))

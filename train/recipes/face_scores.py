@@ -124,7 +124,7 @@ def _takes(decide: Decide, folder: Path, temperature: float) -> dict[str, Any]:
         if strip is None or strip.size % FACE_SIZE_PX**2:
             raise MerEdgeError(f"{path}: no strip of faces of {FACE_SIZE_PX} px")
         frames = strip.reshape(-1, FACE_SIZE_PX, FACE_SIZE_PX)
-        for name, view in (("as they are", _grey), ("framed", _smaller)):
+        for name, view in (("as they are", _grey), ("framed", take_face)):
             logits = logits_of(decide, (view(frame) for frame in frames))
             mean = softmax(logits / temperature, axis=1).mean(axis=0)
             found[name].append(temperature * np.log(mean))
@@ -139,7 +139,7 @@ def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(frame[..., None], 3, axis=2)
 
 
-def _smaller(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def take_face(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The face smaller and its eyes at 40 % of the height; they are at 30 % of the takes' crops."""
     middle, eyes = (FACE_SIZE_PX - 1) / 2, 0.30 * FACE_SIZE_PX
     matrix = np.array(

@@ -249,6 +249,8 @@ def test_a_temperature_takes_the_thresholds_of_independent_labels_along(saved: P
     decided = after.decide(after.probabilities(logits))
     assert (decided == before.decide(probabilities_of(logits))).all()
     assert 0.2 < decided.mean() < 0.8
+
+
 def test_a_configuration_from_before_the_pool_does_not_pool(saved: Path) -> None:
     path = saved / "config.json"
     content = json.loads(path.read_text())
