@@ -21,7 +21,8 @@ from mer_edge.media.ahead import beside
 from mer_edge.media.clip_faces import AlignedFaces, ClipFaces, FaceFinder
 from mer_edge.media.directory import check_frame_rate
 from mer_edge.media.hardware import check_hwaccel
-from mer_edge.media.segmenting import covered_segments, segment_waveform
+from mer_edge.media.hearing import Heard, hear
+from mer_edge.media.segmenting import segment_waveform
 from mer_edge.media.sound import Sound, SoundReader
 from mer_edge.media.source import Media, open_media
 from mer_edge.media.spans import Span, part_of, plan_spans
@@ -222,18 +223,19 @@ class _ClipMaker:
         if sound is None:
             silence = np.zeros(round((span.end_s - span.start_s) * SAMPLE_RATE_HZ))
             sound = Sound(silence.astype(np.float32), silence.astype(np.bool_))
+        heard = hear(sound, segments)
         clip = Clip(
             text=span.text,
             waveform=segment_waveform(sound.samples, segments),
             faces=np.ascontiguousarray(crops[:, middle]),
-            audio_present=covered_segments(sound.covered, segments),
+            audio_present=heard.present,
             face_present=crops_present[:, middle].copy(),
             source=str(self._media.path),
             start_s=span.start_s,
             end_s=span.end_s,
         )
         # Notes of the readers come last: they know of damage only once they have decoded.
-        notes = (*span.notes, *self._modality_notes(clip, faces), *self._media.notes())
+        notes = (*span.notes, *self._modality_notes(clip, heard, faces), *self._media.notes())
         return PreparedClip(replace(clip, notes=notes), crops, crops_present)
 
     def _find_faces(self, span: Span, alone: bool) -> ClipFaces:
@@ -243,17 +245,15 @@ class _ClipMaker:
             return ClipFaces(crops, np.zeros(len(times_s), np.bool_), 0)
         return self._finder.find(self._media.frames, times_s, required=alone)
 
-    def _modality_notes(self, clip: Clip, faces: ClipFaces) -> list[str]:
+    def _modality_notes(self, clip: Clip, heard: Heard, faces: ClipFaces) -> list[str]:
         notes = []
         wanted = self._options.modalities
         if "audio" not in wanted:
             pass
         elif self._media.sound is None:
             notes.append("There is no sound.")
-        elif not clip.audio_present.all():
-            notes.append(
-                f"There is sound in {clip.audio_present.sum()} of {clip.segments} segments."
-            )
+        else:
+            notes += heard.notes()
         if "visual" not in wanted:
             pass
         elif self._media.frames is None:

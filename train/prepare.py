@@ -17,7 +17,7 @@ from train.prepared import ClipRef
 from train.progress import Progress
 from train.store import ShardWriter, open_store, writing
 
-FORMAT = 4
+FORMAT = 5
 """Part of every key: raised when the stored form or the way clips are made changes."""
 
 

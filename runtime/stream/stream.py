@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
 from mer_edge.faces.face import FaceDetector, rgb_frame
-from mer_edge.media.segmenting import covered_segments
+from mer_edge.media.hearing import hear
 from mer_edge.media.sound import Chunk
 from mer_edge.result import Result
 from mer_edge.segments import SAMPLE_RATE_HZ, SEGMENT_HOP_SAMPLES, SEGMENT_S
@@ -255,7 +255,7 @@ class Stream:
         if not window.coming.looked:
             window.look(self._picture())
         sound = self._grid.take(samples)
-        window.close(sound.samples, bool(covered_segments(sound.covered, 1)[0]))
+        window.close(sound.samples, bool(hear(sound, 1).present[0]))
         end_s = self.time_s - (SEGMENT_HOP_SAMPLES - samples) / SAMPLE_RATE_HZ
         if self._transcriber is not None:
             self._texts.set(self._transcriber.text_of(window.sound()), 0.0)

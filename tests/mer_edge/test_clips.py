@@ -87,6 +87,25 @@ def test_sound_alone(tmp_path):
     assert clip.notes == ("There is no picture.",)
 
 
+def test_a_muted_track_has_no_say(tmp_path):
+    def muted_after_two_segments(times_s):
+        return np.where(times_s < 1.92, np.sin(2 * np.pi * 300 * times_s), 0.0)
+
+    voice = Voice("pcm_s16le", 16_000, duration_s=3.84, wave=muted_after_two_segments)
+    (clip,) = load_clips(write_media(tmp_path / "a.wav", None, voice))
+    assert clip.audio_present.tolist() == [True, True, False, False]
+    assert clip.notes == (
+        "There is sound in 2 of 4 segments.",
+        "The sound of 2 of 4 segments is digital silence.",
+        "There is no picture.",
+    )
+    voice = Voice(duration_s=2, wave=np.zeros_like)
+    picture = Picture(frames=50)
+    (clip,) = load_clips(write_media(tmp_path / "a.mp4", picture, voice), detector=Grey())
+    assert not clip.has_audio
+    assert clip.face_present.all()
+
+
 def test_a_silent_video(tmp_path):
     (clip,) = load_clips(write_media(tmp_path / "a.mp4", Picture(frames=50)), detector=Grey())
     assert clip.segments == 2
