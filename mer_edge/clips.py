@@ -261,6 +261,11 @@ class _ClipMaker:
         elif not clip.face_present.all():
             found = clip.face_present.sum()
             notes.append(f"A face was found in {found} of {clip.segments} frames looked at.")
+        if faces.doubtful:
+            notes.append(
+                f"In {faces.doubtful} frames something looks like a face; none is sure enough to "
+                "be one."
+            )
         if faces.most_in_a_frame > 1:
             notes.append(
                 f"Up to {faces.most_in_a_frame} faces are in a frame; number {self._options.face} "

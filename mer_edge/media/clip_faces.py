@@ -15,7 +15,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.faces.align import align
 from mer_edge.faces.face import FaceDetector
 from mer_edge.faces.search import FaceSearch
-from mer_edge.faces.track import SeenFace, choose_faces
+from mer_edge.faces.track import SeenFace, choose_faces, somebody_is_sure
 from mer_edge.media.ahead import read_ahead
 from mer_edge.media.frames import FrameSource, Picture
 from mer_edge.segments import FACE_SIZE_PX
@@ -34,6 +34,8 @@ class ClipFaces:
     """shape = (times,)"""
     most_in_a_frame: int
     """The most faces that one frame had."""
+    doubtful: int = 0
+    """Frames with something like a face, where no frame has one that is sure."""
 
 
 class FaceFinder:
@@ -67,7 +69,10 @@ class FaceFinder:
             if face is not None:
                 crop[:] = face.crop
         present = np.array([face is not None for face in chosen], np.bool_)
-        return ClipFaces(crops, present, max(map(len, seen), default=0))
+        most = max(map(len, seen), default=0)
+        if not somebody_is_sure(seen):
+            return ClipFaces(crops, present, 0, doubtful=sum(map(bool, seen)))
+        return ClipFaces(crops, present, most)
 
     def _faces_of(self, picture: Picture, time_s: float) -> list[SeenFace]:
         if self._last is None or self._last[0] != picture.key:

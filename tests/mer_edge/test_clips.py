@@ -160,6 +160,20 @@ def test_faces_come_and_go(tmp_path):
     assert "A face was found in 1 of 3 frames looked at." in clip.notes
 
 
+def test_what_looks_like_a_face_and_is_never_sure_is_none(tmp_path):
+    path = write_media(tmp_path / "a.mp4", Picture(frames=72), Voice(duration_s=3))
+    (clip,) = load_clips(path, detector=Grey(sure_in_calls=()))
+    assert not clip.has_face
+    assert not clip.faces.any()
+    assert clip.notes == (
+        "A face was found in 0 of 3 frames looked at.",
+        "In 3 frames something looks like a face; none is sure enough to be one.",
+    )
+    (clip,) = load_clips(path, detector=Grey(sure_in_calls=(2,)))
+    assert clip.face_present.all()
+    assert clip.notes == ()
+
+
 def test_the_crop_is_rgb_and_upright(tmp_path):
     path = write_media(tmp_path / "a.mp4", Picture(size=(160, 160), draw=quadrants))
     (clip,) = load_clips(path, detector=Grey())
