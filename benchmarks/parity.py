@@ -28,6 +28,7 @@ from export.graphs import write_graph
 from export.manifest import provenance
 from export.wrappers import plan_graphs
 from mer_edge.cli.progress import Bars
+from mer_edge.decision import DecisionRule
 from mer_edge.files import new_file
 from mer_edge.model.build import build_model
 from mer_edge.model.config import PRESETS, ModelConfig
@@ -73,7 +74,7 @@ def measure(config: ModelConfig, seed: int) -> tuple[GateReport, dict[str, float
             plans,
             files,
             dict.fromkeys(files, "fp32"),
-            [0.5] * len(config.labels),
+            DecisionRule("multilabel", (0.5,) * len(config.labels)),
             progress=lambda what, done, total: bars.step("comparing", done, total, what),
             cases=list(cases_of(FULL_GRID)),
             seed=seed,

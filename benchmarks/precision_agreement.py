@@ -38,9 +38,10 @@ from export.runners import OnnxRunner
 from export.wrappers import plan_graphs
 from mer_edge.checkout import commit
 from mer_edge.clip import Clip
+from mer_edge.decision import DecisionRule
 from mer_edge.files import new_file
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
-from mer_edge.parity.decisions import probabilities_of
+from mer_edge.parity.decisions import same_decisions
 from mer_edge.processor import describe_int8
 from mer_edge.samples.clips import load_sample
 from mer_edge.samples.manifest import read_manifest
@@ -97,12 +98,12 @@ def measure(
         logits = run_ways(run, files, clips)
     labels = run.model.config.labels
     truth = np.array([[label in sample.labels for label in labels] for sample in samples])
-    thresholds = np.array(run.thresholds)
-    reference = probabilities_of(logits.pop("fp32"))
-    f1 = average_f1(truth, reference > thresholds)
+    rule = run.rule
+    reference = rule.probabilities(logits.pop("fp32"))
+    f1 = average_f1(truth, rule.decide(reference))
     return {
-        way: changes(reference, probabilities_of(values), thresholds)
-        | {"f1_fp32": f1, "f1": average_f1(truth, probabilities_of(values) > thresholds)}
+        way: changes(reference, rule.probabilities(values), rule)
+        | {"f1_fp32": f1, "f1": average_f1(truth, rule.decide(rule.probabilities(values)))}
         for way, values in logits.items()
     }
 
@@ -143,9 +144,9 @@ def run_ways(
 
 
 def changes(
-    reference: NDArray[np.float64], found: NDArray[np.float64], thresholds: NDArray[np.float64]
+    reference: NDArray[np.float64], found: NDArray[np.float64], rule: DecisionRule
 ) -> dict[str, float]:
-    same = (reference > thresholds) == (found > thresholds)
+    same = same_decisions(reference, found, rule)
     change = np.abs(found - reference)
     return {
         "agreement": float(same.mean()),

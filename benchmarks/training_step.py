@@ -32,7 +32,7 @@ from runtime.bench.stability import load_average
 from train.batches import Drawing, Loader, Step
 from train.datasets.registry import open_dataset
 from train.learner import Learner
-from train.loop import positive_weights
+from train.losses import positive_weights
 from train.optimizer import freeze, make_optimizer
 from train.options import PRECISIONS, TrainOptions, options_for
 from train.prepare import prepare_samples

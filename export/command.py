@@ -156,6 +156,7 @@ def _outcome(bundle: Bundle, seconds: float) -> dict[str, object]:
     return {
         "bundle": str(bundle.path),
         "variant": manifest.variant,
+        "task": manifest.task,
         "target": manifest.target,
         "precision": manifest.precision,
         "bytes": size,

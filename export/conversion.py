@@ -110,7 +110,7 @@ def _write_chosen(
         files,
         work.traced,
         shape_ranges(work.run.model.config),
-        work.run.thresholds,
+        work.run.rule,
         work.clips.compare,
         work.tokenizer,
         steps.within,

@@ -140,7 +140,7 @@ def _write_bundle(
         plans,
         {name: directory / spec.file for name, spec in graphs.items()},
         {name: spec.precision for name, spec in graphs.items()},
-        run.thresholds,
+        run.rule,
         clips.compare if clips else (),
         progress=steps.within,
         tokenizer=tokenizer,

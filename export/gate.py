@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from export.cases import Case, gate_cases
 from export.extremes import Extreme, extremes_of, repeated
 from export.first_layer import first_layer
@@ -24,6 +22,7 @@ from export.runners import Tensors
 from export.side_by_side import Outcome, SideBySide, Suspect
 from mer_edge.bundle import GRAPHS, GraphSpec, Parity
 from mer_edge.clip import Clip
+from mer_edge.decision import DecisionRule
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.mer import MerModel
 from mer_edge.parity.decisions import GOLDEN, RANDOM, REAL, pooled_decisions
@@ -117,7 +116,7 @@ def run_gate(
     plans: Mapping[str, GraphPlan],
     files: Mapping[str, Path],
     precisions: Mapping[str, str],
-    thresholds: Sequence[float],
+    rule: DecisionRule,
     clips: Sequence[Clip] = (),
     progress: Progress | None = None,
     *,
@@ -133,7 +132,7 @@ def run_gate(
         plans: the modules the graphs were traced from.
         files: per graph its ONNX file.
         precisions: per graph ``fp32``, ``fp16`` or ``int8``; the loosest rules the chain.
-        thresholds: per label, a probability above it is a decision.
+        rule: how logits become a decision.
         clips: somebody's, not those the graphs were calibrated with; there may be none.
         tokenizer: the text encoder's, for ``clips``.
         originals: per graph its fp32 file, to find the layer in which a difference begins; a graph
@@ -164,9 +163,9 @@ def run_gate(
         precisions=both.precisions,
         measured=[*measured, *(one for found in long for one in found)],
         decisions=[
-            *_decisions(both, REAL, real, thresholds),
-            *_decisions(both, RANDOM, random, thresholds),
-            *_decisions(both, GOLDEN, kept, thresholds),
+            *_decisions(both, REAL, real, rule),
+            *_decisions(both, RANDOM, random, rule),
+            *_decisions(both, GOLDEN, kept, rule),
         ],
         cases=len(cases),
         real_clips=len(clips),
@@ -206,13 +205,13 @@ def _run_extreme(
 
 
 def _decisions(
-    both: SideBySide, source: str, outcomes: Sequence[Outcome], thresholds: Sequence[float]
+    both: SideBySide, source: str, outcomes: Sequence[Outcome], rule: DecisionRule
 ) -> Iterator[DecisionParity]:
     """Of fusion alone and of the chain."""
     precisions = {"fusion": both.precisions["fusion"], "chain": both.chain_precision}
     for part, precision in precisions.items():
         logits = [(outcome.case, *outcome.logits[part]) for outcome in outcomes]
-        found = pooled_decisions(part, source, logits, np.asarray(thresholds), LIMITS[precision])
+        found = pooled_decisions(part, source, logits, rule, LIMITS[precision])
         if found:
             yield found
 

@@ -78,6 +78,9 @@ def make_manifest(
         parity=parity,
         notice=checkpoint.notice,
         provenance=provenance(checkpoint.provenance),
+        task=config.task,
+        temperatures=checkpoint.temperatures,
+        min_confidence=checkpoint.min_confidence,
     )
 
 

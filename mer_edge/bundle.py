@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mer_edge import starter_bundle
+from mer_edge.decision import (
+    UNCALIBRATED,
+    DecisionRule,
+    Task,
+    Temperatures,
+    check_min_confidence,
+)
 from mer_edge.errors import MerEdgeError
 from mer_edge.parity.record import Parity as Parity
 from mer_edge.result import ModelInfo
@@ -152,7 +159,7 @@ class Manifest:
     preset: str
     labels: list[str]
     thresholds: list[float]
-    """Per label: a probability above it is a decision."""
+    """Per label: a probability above it is a decision. Empty where the labels are exclusive."""
     text_size: int
     """Features of the text graph; this and the next two are 0 without the graph."""
     audio_size: int
@@ -185,12 +192,27 @@ class Manifest:
     card: ModelCard | None = None
     """Of a model that is given away, such as the built-in starter."""
 
+    task: Task = "multilabel"
+    """``multilabel``: independent labels, a sigmoid each. ``multiclass``: exclusive ones, a softmax
+    over them and the most probable one is the decision."""
+    temperatures: Temperatures = UNCALIBRATED
+    """What the fused logits, and those of each modality alone, are divided by before they become
+    probabilities. The graphs give logits as the network does."""
+    min_confidence: float | None = None
+    """Of exclusive labels: where the most probable one is less probable than this the answer is
+    "uncertain". None: every clip is decided."""
+
     @property
     def model(self) -> ModelInfo:
         """Which model this is and what must be known of it, as each result says."""
         if self.card is None:
             return ModelInfo(f"{self.variant} ({self.preset})", self.notice)
         return ModelInfo(self.card.name, " ".join(filter(None, (self.card.summary, self.notice))))
+
+    @property
+    def rule(self) -> DecisionRule:
+        """How the fused logits become the decision."""
+        return DecisionRule(self.task, tuple(self.thresholds), self.temperatures.fused)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -224,6 +246,18 @@ class Bundle:
         check_manifest(manifest, directory / MANIFEST)
         check_files(manifest, directory)
         return cls(directory, manifest)
+
+    def with_min_confidence(self, value: float) -> Bundle:
+        """The bundle with another least confidence than its own; the files stay.
+
+        Args:
+            value: a probability; 0: every clip is decided.
+
+        Raises:
+            MerEdgeError: no probability, or the labels are independent.
+        """
+        least = check_min_confidence(value, self.manifest.task)
+        return replace(self, manifest=replace(self.manifest, min_confidence=least))
 
     def graph_path(self, graph: str) -> Path:
         """The ONNX file of one of ``GRAPHS`` that the bundle has."""

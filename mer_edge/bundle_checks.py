@@ -21,6 +21,7 @@ from mer_edge.bundle import (
     Preprocessing,
     TensorSpec,
 )
+from mer_edge.decision import decision_fault
 from mer_edge.errors import MerEdgeError
 from mer_edge.segments import (
     FACE_SIZE_PX,
@@ -166,13 +167,18 @@ def _check_map(manifest: Manifest, encoder: str, path: Path) -> None:
 
 
 def _check_labels(manifest: Manifest, path: Path) -> None:
-    labels, thresholds = manifest.labels, manifest.thresholds
+    labels = manifest.labels
     if not labels or len(set(labels)) != len(labels) or not all(label.strip() for label in labels):
         refuse(path, f"labels are {labels}; expected at least one, all different, none empty")
-    if len(thresholds) != len(labels):
-        refuse(path, f"{len(thresholds)} thresholds for {len(labels)} labels; expected one each")
-    if not all(0 <= threshold <= 1 for threshold in thresholds):
-        refuse(path, f"thresholds are {thresholds}; expected probabilities in [0, 1]")
+    fault = decision_fault(
+        len(labels),
+        manifest.task,
+        manifest.thresholds,
+        manifest.temperatures,
+        manifest.min_confidence,
+    )
+    if fault:
+        refuse(path, fault)
 
 
 def _check_sizes(manifest: Manifest, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_file
-from mer_edge.result import ModalitySay, Result
+from mer_edge.result import ModalitySay, Result, decision_text, reason_text
 from mer_edge.segments import MODALITIES
 
 SUFFIXES = (".png", ".pdf", ".svg")
@@ -21,7 +21,7 @@ STAGE_COLOURS = {
     "fusion": "#7b5ea7",
 }
 NO_PICTURE = "there is no picture; free some space or choose another place for it"
-DECIDED, UNDECIDED = "#2f7d4f", "#b8bfc6"
+DECIDED, UNDECIDED, NEEDED = "#2f7d4f", "#b8bfc6", "#c0392b"
 
 
 def check_result_picture(path: Path) -> None:
@@ -80,8 +80,21 @@ def _draw_probabilities(axes: Any, result: Result) -> None:
     colours = [DECIDED if label in result.decision else UNDECIDED for label in labels]
     bars = axes.barh([_plain(label) for label in labels], values, color=colours)
     axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.set(xlim=(0, 1.12), xlabel="probability", title="the decision (green)")
+    for label, needed in result.thresholds.items():
+        row = labels.index(label)
+        axes.plot([needed, needed], [row - 0.4, row + 0.4], color=NEEDED, linestyle=":")
+    if result.min_confidence is not None:
+        axes.axvline(result.min_confidence, color=NEEDED, linestyle=":")
+    axes.set(xlim=(0, 1.12), xlabel="probability", title=_plain(_decision_title(result)))
     axes.invert_yaxis()
+
+
+def _decision_title(result: Result) -> str:
+    """What was decided, and what the dotted lines are."""
+    if result.decision:
+        needed = result.thresholds or result.min_confidence is not None
+        return f"the decision (green){'; dotted: what it needs' if needed else ''}"
+    return f"{decision_text(result)} ({reason_text(result)})"
 
 
 def _draw_modalities(axes: Any, result: Result) -> None:

@@ -1,4 +1,5 @@
-"""The options of ``mer-edge infer`` that say how clips are made: of files, folders and streams."""
+"""The options of ``mer-edge infer`` for files, folders and streams: how clips are made, and how
+sure a decision has to be."""
 
 from __future__ import annotations
 
@@ -23,6 +24,13 @@ def add_clip_arguments(parser: argparse.ArgumentParser) -> None:
     media.add_argument("--frame-rate", type=float, metavar="HZ", help="of a directory of frames")
     media.add_argument(
         "--hwaccel", metavar="KIND", help="decode video on this kind of device (cuda, vaapi, ...)"
+    )
+    decision = parser.add_argument_group("decision")
+    decision.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="P",
+        help="less probable is uncertain; 0: never (default: the bundle's; exclusive labels only)",
     )
 
 

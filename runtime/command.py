@@ -74,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
 
     recognizer: Recognizer | None = None
     if any(file.exists() for file in args.files):  # else nothing has to be loaded to say so
-        recognizer = Recognizer(args.bundle, engine.device, engine.threads)
+        recognizer = Recognizer(
+            args.bundle, engine.device, engine.threads, min_confidence=args.min_confidence
+        )
         report.begin(recognizer.bundle.manifest)
     failed = _recognize_files(recognizer, args.files, options, report)
     if failed is None:

@@ -34,9 +34,12 @@ class Recognizer:
             the built-in starter.
         device: one of ``runtime.backend.DEVICES``; an error where this machine does not have it.
         threads: CPU threads a graph may use; None leaves it to the engine.
+        min_confidence: of a bundle with exclusive labels, below which probability the answer is
+            "uncertain"; 0: never. None takes the bundle's own.
 
     Raises:
-        MerEdgeError: the bundle is broken, or the device cannot be had.
+        MerEdgeError: the bundle is broken, the device cannot be had, or ``min_confidence`` cannot
+            be, or not for this bundle.
         MissingExtraError: no inference engine is installed.
     """
 
@@ -45,8 +48,12 @@ class Recognizer:
         bundle: Bundle | str | Path | None = None,
         device: str = "cpu",
         threads: int | None = None,
+        *,
+        min_confidence: float | None = None,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+        if min_confidence is not None:
+            self.bundle = self.bundle.with_min_confidence(min_confidence)
         backend = open_backend(device, self.bundle, threads)
         graphs = load_graphs(self.bundle, backend)
         texts = Texts(self.bundle, backend.arrays) if "text" in graphs else None

@@ -14,7 +14,7 @@ from mer_edge.bundle import Manifest
 from mer_edge.cli.main import one_line
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_new_file
-from mer_edge.result import Result
+from mer_edge.result import Result, decision_text, reason_text
 from runtime.audience import Audience
 from runtime.introduction import introduce
 from runtime.result_lines import ResultLines
@@ -153,12 +153,7 @@ class Report:
 
     def _show(self, result: Result) -> None:
         if self._quiet:
-            decision = ", ".join(result.decision) or "no decision"
-            print(
-                f"{result.source} {result.start_s:.2f}-{result.end_s:.2f} s: {decision} "
-                f"(top {result.top} {result.probabilities[result.top]:.2f})",
-                flush=True,
-            )
+            print(decision_line(result), flush=True)
             return
         from mer_edge.result_table import print_result
 
@@ -185,6 +180,14 @@ class Report:
             yield
         finally:
             self._bar.start()
+
+
+def decision_line(result: Result) -> str:
+    """One line a clip: ``clip.mp4 0.00-2.00 s: happy (top happy 0.81)``."""
+    return (
+        f"{result.source} {result.start_s:.2f}-{result.end_s:.2f} s: {decision_text(result)} "
+        f"({reason_text(result)})"
+    )
 
 
 class _NoBar:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mer_edge.bundle import Manifest
 from mer_edge.clip import PRESENT_AS, Clip
+from mer_edge.decision import probabilities_of
 from mer_edge.result import ModalitySay, Result
 from mer_edge.segments import MODALITIES
 from runtime.chain import ChainOutput
@@ -47,10 +48,12 @@ def nothing_present(modalities: tuple[str, ...]) -> str:
 def _result(
     clip: Clip, row: int, output: ChainOutput, manifest: Manifest, timings_ms: dict[str, float]
 ) -> Result:
-    probabilities = sigmoid(output.logits[row])
-    # Strictly above: a threshold of 1 never decides, one of 0 nearly always.
-    above = probabilities > np.asarray(manifest.thresholds)
-    decision = [label for label, yes in zip(manifest.labels, above, strict=True) if yes]
+    rule, least = manifest.rule, manifest.min_confidence
+    probabilities = rule.probabilities(output.logits[row])
+    confidence = float(probabilities.max())
+    uncertain = is_empty(clip, manifest.modalities) or (least is not None and confidence < least)
+    decided = rule.decide(probabilities)
+    decision = [label for label, yes in zip(manifest.labels, decided, strict=True) if yes]
     return Result(
         source=printable(clip.source),
         start_s=clip.start_s,
@@ -60,13 +63,18 @@ def _result(
         face_segments=int(clip.face_present.sum()),
         text=clip.text,
         probabilities=_by_label(probabilities, manifest.labels),
-        decision=[] if is_empty(clip, manifest.modalities) else decision,
+        decision=[] if uncertain else decision,
         top=manifest.labels[int(probabilities.argmax())],
         modalities=_modalities(clip, row, output, manifest),
         timings_ms=timings_ms,
         engine=output.engine,
         notes=_notes(clip, output.notes[row], manifest),
         model=manifest.model,
+        task=manifest.task,
+        confidence=confidence,
+        uncertain=uncertain,
+        min_confidence=least,
+        thresholds=dict(zip(manifest.labels, rule.thresholds, strict=False)),
     )
 
 
@@ -76,7 +84,8 @@ def _modalities(
     say = {}
     for index, name in enumerate(MODALITIES):
         used = name in manifest.modalities
-        alone = sigmoid(output.decisions[row, index])
+        temperature = getattr(manifest.temperatures, name)
+        alone = probabilities_of(output.decisions[row, index], manifest.task, temperature)
         say[name] = ModalitySay(
             present=clip.has(name),
             weight=float(output.weights[row, index]),
@@ -95,11 +104,6 @@ def _notes(clip: Clip, text_note: str | None, manifest: Manifest) -> list[str]:
     if manifest.notice:
         notes.append(manifest.notice)
     return notes
-
-
-def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """1 / (1 + exp(-x)) in double precision, without overflow for large negative x."""
-    return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
 
 
 def printable(text: str) -> str:

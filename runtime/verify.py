@@ -116,10 +116,10 @@ class _Run:
 
     def verification(self) -> Verification:
         decisions = []
-        thresholds = np.asarray(self._bundle.manifest.thresholds)
+        rule = self._bundle.manifest.rule
         for part, logits in self._logits.items():
             precision = self._precision(part)
-            found = pooled_decisions(part, GOLDEN_CLIPS, logits, thresholds, LIMITS[precision])
+            found = pooled_decisions(part, GOLDEN_CLIPS, logits, rule, LIMITS[precision])
             if found:
                 decisions.append(found)
         report = ParityReport(

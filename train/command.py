@@ -18,7 +18,7 @@ from train.distill_settings import DistillSettings
 from train.options import PRECISIONS, PRESET_OPTIONS, TrainOptions, options_for
 
 if TYPE_CHECKING:
-    from train.report import TrainReport
+    from train.report import SplitScores, TrainReport
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +90,11 @@ def _configure_network(parser: argparse.ArgumentParser) -> None:
         metavar="A,B,...",
         help="labels and their order (default: the data set's)",
     )
+    group.add_argument(
+        "--task",
+        metavar="KIND",
+        help="multilabel: independent labels (default); multiclass: one label a clip",
+    )
 
 
 def _configure_learning(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +113,11 @@ def _configure_learning(parser: argparse.ArgumentParser) -> None:
     )
     for name, kind, metavar, text in number:
         group.add_argument(name, type=kind, metavar=metavar, help=text)
+    group.add_argument(
+        "--class-weights",
+        metavar="HOW",
+        help="how rare labels count with --task multiclass: none, sqrt (default) or balanced",
+    )
     group.add_argument(
         "--linear-decay",
         action=argparse.BooleanOptionalAction,
@@ -189,15 +199,25 @@ def summary(report: TrainReport) -> str:
     lines = [f"{report.run}: best epoch {report.best_epoch} of {report.epochs}"]
     for name, scores in (("valid", report.valid), ("test", report.test)):
         if scores is not None:
-            tuned = scores.tuned
-            lines.append(
-                f"  {name:5}  {scores.clips} clips: average F1 {tuned.f1:.3f}, accuracy "
-                f"{tuned.accuracy:.3f}, weighted accuracy {tuned.weighted_accuracy:.3f} "
-                f"(F1 {scores.at_half.f1:.3f} at thresholds of 0.5)"
-            )
+            lines.append(f"  {name:5}  {scores.clips} clips: {_figures(scores)}")
     if report.skipped:
         lines.append(f"  {len(report.skipped)} clips left out; see {report.run}/report.json")
     return "\n".join(lines)
+
+
+def _figures(scores: SplitScores) -> str:
+    if scores.classes is not None:
+        found = scores.classes
+        return (
+            f"macro-F1 {found.macro_f1:.3f}, accuracy {found.accuracy:.3f}, UAR "
+            f"{found.unweighted_average_recall:.3f}"
+        )
+    tuned, half = scores.tuned, scores.at_half
+    at_half = "" if half is None else f" (F1 {half.f1:.3f} at thresholds of 0.5)"
+    return (
+        f"average F1 {tuned.f1:.3f}, accuracy {tuned.accuracy:.3f}, weighted accuracy "
+        f"{tuned.weighted_accuracy:.3f}{at_half}"
+    )
 
 
 def training_options(args: argparse.Namespace, **changes: object) -> TrainOptions:
@@ -219,6 +239,8 @@ def training_options(args: argparse.Namespace, **changes: object) -> TrainOption
         "cross_modal": args.cross_modal,
         "dataset": dataset_options(args),
         "labels": args.labels,
+        "task": args.task,
+        "class_weights": args.class_weights,
         "epochs": args.epochs,
         "patience_epochs": args.patience,
         "batch_size": args.batch_size,

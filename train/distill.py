@@ -1,9 +1,9 @@
 """Knowledge distillation: a small model learns what a trained larger one says and sees.
 
-Logits as in Hinton, Vinyals and Dean (2015), with one sigmoid per label in the place of the
-softmax; features as in FitNets (Romero et al. 2015): a linear layer, which only training has,
-takes the student's features to the teacher's width. Their distance is one minus the cosine,
-which asks for the direction and leaves the scale free.
+Logits as in Hinton, Vinyals and Dean (2015); of independent labels with one sigmoid per label in
+the place of the softmax. Features as in FitNets (Romero et al. 2015): a linear layer, which only
+training has, takes the student's features to the teacher's width. Their distance is one minus the
+cosine, which asks for the direction and leaves the scale free.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mer_edge.model.mer import MerModel
 from mer_edge.segments import MODALITIES
 from train.collate import LabelledBatch
 from train.distill_settings import DistillSettings
+from train.losses import soft_loss
 
 Features = dict[str, Tensor]
 """``audio`` (B, N, a), ``visual`` (B, N, v) and ``text`` (B, d_t) as they go into the fusion."""
@@ -34,7 +35,8 @@ class Distiller(nn.Module):
     those of its text encoder are trained, saved or counted.
 
     Raises:
-        MerEdgeError: teacher and student do not decide on the same labels in the same order.
+        MerEdgeError: teacher and student do not decide on the same labels in the same order, or
+            one of them takes the labels for exclusive and the other does not.
     """
 
     def __init__(self, teacher: MerModel, student: MerModel, settings: DistillSettings) -> None:
@@ -44,6 +46,12 @@ class Distiller(nn.Module):
                 f"the teacher's labels are {', '.join(teacher.config.labels)}; expected "
                 f"{', '.join(student.config.labels)}; train the teacher on the same labels, or "
                 "give --labels in its order"
+            )
+        self.task = student.config.task
+        if teacher.config.task != self.task:
+            raise MerEdgeError(
+                f"the teacher's task is {teacher.config.task}; expected {self.task} like the "
+                "student's; train one of them with the other's --task"
             )
         self.settings = settings
         self._teacher = (teacher.eval().requires_grad_(False),)  # a tuple hides it from nn.Module
@@ -76,9 +84,7 @@ class Distiller(nn.Module):
             said = teacher(inputs).logits
         settings = self.settings
         temperature = settings.temperature
-        towards = F.binary_cross_entropy_with_logits(
-            logits / temperature, torch.sigmoid(said.float() / temperature), reduction="none"
-        ).mean(1)
+        towards = soft_loss(logits / temperature, said.float() / temperature, self.task)
         # The squared temperature keeps the gradients of both terms of one size.
         mixed = (1 - settings.logits_weight) * loss + (
             settings.logits_weight * temperature**2

@@ -14,13 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mer_edge.decision import DecisionRule
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import check_out, new_directory, recover_directory, taken
 from mer_edge.model.checkpoint import write_checkpoint
 from mer_edge.model.checkpoint_files import BEST
-from train.options import MACHINE_OPTIONS
+from train.options import MACHINE_OPTIONS, TrainOptions
 from train.predict import Predictions
-from train.report import REPORT_FILE, SplitScores, TrainReport, read_report, write_reports
+from train.report import (
+    REPORT_FILE,
+    SplitScores,
+    TrainReport,
+    jsonable,
+    read_report,
+    write_reports,
+)
 from train.state import Standing, write_state
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ LAST = "last"
 CURVES = "tensorboard"
 OWN_OPTIONS = "give the run's own options (report.json lists them), or begin anew with --overwrite"
 OWN_DATA = "bring them back, or begin anew with --overwrite"
+_DEFAULTS = jsonable(asdict(TrainOptions()))
 STILL_THERE = "what was saved before is still there; free some space and go on with --resume"
 
 
@@ -77,13 +86,14 @@ class RunKeeper:
         self.training: Training | None = None
         self._curves: SummaryWriter | None = None
 
-    def best(self, standing: Standing, valid: Predictions, thresholds: list[float]) -> None:
+    def best(self, standing: Standing, valid: Predictions, rule: DecisionRule) -> None:
         assert self.training is not None
+        thresholds = list(rule.thresholds)
         self.report = replace(
             self.report,
             thresholds=thresholds,
             best_epoch=standing.best_epoch,
-            valid=SplitScores.of(valid, thresholds, self.report.labels),
+            valid=SplitScores.of(valid, rule, self.report.labels),
         )
         with new_directory(
             self.out / BEST, "keeping the best model", overwrite=True, advice=STILL_THERE
@@ -145,7 +155,7 @@ class RunKeeper:
 class Onlooker:
     """The keeper of the processes that only help: keeps nothing."""
 
-    def best(self, standing: Standing, valid: Predictions, thresholds: list[float]) -> None:
+    def best(self, standing: Standing, valid: Predictions, rule: DecisionRule) -> None:
         pass
 
     def state(self, standing: Standing) -> None:
@@ -185,7 +195,8 @@ def check_same_options(
         MerEdgeError: the first option that differs.
     """
     for name, value in options.items():
-        before = earlier.options.get(name)
+        # An option that the earlier release did not have was at what is now its default.
+        before = earlier.options.get(name, _DEFAULTS.get(name))
         if name not in MACHINE_OPTIONS and before != value:
             raise MerEdgeError(
                 f"{run}: the run was begun with {name} {before!r} and is asked for with {value!r} "

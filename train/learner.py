@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mer_edge.model.batch import ModelBatch
 from mer_edge.model.mer import MerModel
@@ -14,6 +13,7 @@ from mer_edge.model.sem import TextGuide
 from train.collate import LabelledBatch
 from train.distill import Distiller
 from train.distributed import uncounted
+from train.losses import label_loss
 
 
 class Losses(NamedTuple):
@@ -30,7 +30,7 @@ class Learner(nn.Module):
 
     Args:
         model: trained in place.
-        pos_weight: negatives / positives of each label (paper, section 3.5); shape = (labels,).
+        label_weight: see :func:`train.losses.label_weights`; shape = (labels,).
         modality_loss_weight: how much each modality's own decision counts beside the fused one.
         distiller: pulls the model towards a teacher; None without one.
     """
@@ -38,7 +38,7 @@ class Learner(nn.Module):
     def __init__(
         self,
         model: MerModel,
-        pos_weight: Tensor,
+        label_weight: Tensor,
         modality_loss_weight: float = 0.0,
         distiller: Distiller | None = None,
     ) -> None:
@@ -48,8 +48,8 @@ class Learner(nn.Module):
         self.modality_loss_weight = modality_loss_weight
         self.shares_faces = False
         """Whether the BatchNorm of the visual encoder is shared with other processes."""
-        self.register_buffer("pos_weight", pos_weight, persistent=False)
-        self.pos_weight: Tensor
+        self.register_buffer("label_weight", label_weight, persistent=False)
+        self.label_weight: Tensor
 
     def forward(self, batch: LabelledBatch) -> Losses:
         if self.distiller is None:
@@ -80,10 +80,7 @@ class Learner(nn.Module):
             return model.encode_visual(faces, guide).sum()
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Binary cross-entropy (B, ...), the mean over the labels in the last dimension."""
-        return F.binary_cross_entropy_with_logits(
-            logits, targets, pos_weight=self.pos_weight, reduction="none"
-        ).mean(-1)
+        return label_loss(logits, targets, self.model.config.task, self.label_weight)
 
     def _modality_loss(self, decisions: Tensor, batch: LabelledBatch) -> Tensor:
         """Mean loss (B,) of the decisions (B, 3, labels) of the modalities that a clip has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,27 +12,27 @@ from typing import Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 
+from mer_edge.decision import DecisionRule
 from mer_edge.errors import MerEdgeError
 from train.batches import Drawing, Loader, Share, Step
 from train.collate import LabelledClip
 from train.distributed import add_up, any_process, share_batch_norm
 from train.learner import Learner
-from train.metrics import decide, score
+from train.metrics import score, score_classes
 from train.optimizer import set_learning_rates
 from train.options import TrainOptions
 from train.predict import Predictions, predict
 from train.progress import Progress
 from train.state import EpochRecord, Standing
 from train.stopping import StopRequest
-from train.thresholds import tune_thresholds
+from train.thresholds import tune_rule
 
 
 class Keeper(Protocol):
     """Where a run's models and figures go."""
 
-    def best(self, standing: Standing, valid: Predictions, thresholds: list[float]) -> None:
+    def best(self, standing: Standing, valid: Predictions, rule: DecisionRule) -> None:
         """The model is the best so far."""
 
     def state(self, standing: Standing) -> None:
@@ -63,7 +63,8 @@ def fit(
 ) -> bool:
     """Train until ``epochs`` are over or ``patience_epochs`` in a row bring nothing better.
 
-    Better is a higher average F1 on the validation split; of equals, the lower loss. The keeper
+    Better is a higher average F1 on the validation split (of exclusive labels the macro-F1 of the
+    most probable one); of equals, the lower loss. The keeper
     has seen every best model, and a state after every epoch; the model is left as the last epoch
     made it. ``standing`` is brought up to date.
 
@@ -192,17 +193,17 @@ class _Fit:
         standing, keeper = self.standing, self.of.keeper
         model = self.of.learner.model
         valid = predict(
-            model, self.valid_clips, self.options, self.of.learner.pos_weight, self.of.accelerator
+            model, self.valid_clips, self.options, self.of.learner.label_weight, self.of.accelerator
         )
         self._check_loss(valid.loss, f"on the validation split in epoch {standing.epoch}")
-        thresholds = tune_thresholds(valid.probabilities, valid.targets)
-        record = self._record(valid, thresholds)
+        rule = tune_rule(valid.probabilities, valid.targets, model.config.task)
+        record = self._record(valid, rule)
         standing.history.append(record)
         self._spend_time()
         if record.best:
             standing.best = (record.valid_f1, -record.valid_loss)
             standing.best_epoch = record.epoch
-            keeper.best(standing, valid, thresholds)
+            keeper.best(standing, valid, rule)
         standing.epoch, standing.step = standing.epoch + 1, 0
         standing.loss_sum, standing.clips = 0.0, 0
         keeper.state(standing)
@@ -220,20 +221,25 @@ class _Fit:
             },
         )
 
-    def _record(self, valid: Predictions, thresholds: list[float]) -> EpochRecord:
+    def _record(self, valid: Predictions, rule: DecisionRule) -> EpochRecord:
         standing = self.standing
         scores = score(
-            decide(valid.probabilities, thresholds),
+            rule.decide(valid.probabilities),
             valid.targets,
             self.of.learner.model.config.labels,
         )
+        accuracy, weighted_accuracy = scores.accuracy, scores.weighted_accuracy
+        if rule.task == "multiclass":
+            classes = score_classes(valid.probabilities, valid.targets)
+            assert classes is not None  # a clip without exactly one label was refused
+            accuracy, weighted_accuracy = classes.accuracy, classes.unweighted_average_recall
         return EpochRecord(
             epoch=standing.epoch,
             train_loss=standing.loss_sum / standing.clips,
             valid_loss=valid.loss,
             valid_f1=scores.f1,
-            valid_accuracy=scores.accuracy,
-            valid_weighted_accuracy=scores.weighted_accuracy,
+            valid_accuracy=accuracy,
+            valid_weighted_accuracy=weighted_accuracy,
             clips_per_s=self.speed,
             waiting=self.waiting,
             best=standing.best is None or (scores.f1, -valid.loss) > standing.best,
@@ -287,19 +293,3 @@ class _Meter:
     @property
     def waiting(self) -> float:
         return (self.loader.waited_s - self.waited_before_s) / self.elapsed_s
-
-
-def positive_weights(targets: NDArray[np.bool_], labels: Iterable[str]) -> torch.Tensor:
-    """Negatives / positives of each label, from the truth (clips, labels); shape = (labels,).
-
-    Raises:
-        MerEdgeError: a label is on no clip, or on all of them.
-    """
-    positives = targets.sum(axis=0)
-    for label, count in zip(labels, positives.tolist(), strict=True):
-        if count in (0, len(targets)):
-            raise MerEdgeError(
-                f"the label '{label}' is on {count} of {len(targets)} training clips; expected "
-                "some with it and some without; add clips to the split 'train' or drop the label"
-            )
-    return torch.from_numpy((len(targets) - positives) / positives).float()

@@ -129,6 +129,8 @@ class ClassScores:
     """UAR: mean over the classes that some clip has of the share of their clips found."""
     weighted_f1: float
     """Mean F1 over the classes, each weighted by its clips."""
+    macro_f1: float
+    """Plain mean F1 over the classes, those without a clip included."""
     confusion: list[list[int]]
     """Clips by true class (row) and most probable class (column), in the labels' order."""
 
@@ -144,16 +146,15 @@ def score_classes(
     """
     if len(targets) == 0 or not (targets.sum(axis=1) == 1).all():
         return None
-    # Here, because the training loop imports this module and has no use for scikit-learn.
-    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
-
     truth, found = targets.argmax(axis=1), np.asarray(probabilities).argmax(axis=1)
-    classes = np.arange(targets.shape[1])
-    recall = recall_score(truth, found, labels=np.unique(truth), average="macro", zero_division=0)
-    f1 = f1_score(truth, found, labels=classes, average="weighted", zero_division=0)
+    confusion = np.zeros((targets.shape[1],) * 2, np.int64)
+    np.add.at(confusion, (truth, found), 1)
+    clips, right = confusion.sum(axis=1), confusion.diagonal()
+    f1 = 2 * right / np.maximum(clips + confusion.sum(axis=0), 1)
     return ClassScores(
-        accuracy=float(accuracy_score(truth, found)),
-        unweighted_average_recall=float(recall),
-        weighted_f1=float(f1),
-        confusion=confusion_matrix(truth, found, labels=classes).tolist(),
+        accuracy=float(right.sum() / len(truth)),
+        unweighted_average_recall=float((right[clips > 0] / clips[clips > 0]).mean()),
+        weighted_f1=float((f1 * clips).sum() / len(truth)),
+        macro_f1=float(f1.mean()),
+        confusion=confusion.tolist(),
     )

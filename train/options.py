@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mer_edge.decision import TASKS, Task
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.config import PRESETS, VARIANTS, ModelConfig, with_variant
 from train.datasets.registry import DatasetOptions
 from train.distill_settings import DistillSettings
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+CLASS_WEIGHTS = ("none", "sqrt", "balanced")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class TrainOptions:
     """Which data set the folder holds, and how it is split."""
     labels: tuple[str, ...] | None = None
     """The labels and their order; None: those of the data, in alphabetical order."""
+    task: Task = "multilabel"
+    """``multilabel``: independent labels, a sigmoid each (the paper's). ``multiclass``: exclusive
+    ones, a softmax over them; every clip then has exactly one."""
+    class_weights: str | None = None
+    """How much more a rare label counts in the loss of ``multiclass``: ``none``, ``sqrt`` or
+    ``balanced``; None: ``sqrt``. Independent labels weigh as the paper's section 3.5 says."""
     epochs: int = 30
     """At most; early stopping usually ends before."""
     patience_epochs: int = 6
@@ -98,9 +106,16 @@ class TrainOptions:
             ("preset", self.preset, tuple(PRESETS)),
             ("variant", self.variant, tuple(VARIANTS)),
             ("precision", self.precision, PRECISIONS),
+            ("task", self.task, TASKS),
+            ("class_weights", self.class_weights or "none", CLASS_WEIGHTS),
         ):
             if value not in known:
                 raise MerEdgeError(f"unknown {name} '{value}'; expected one of {', '.join(known)}")
+        if self.class_weights is not None and self.task == "multilabel":
+            raise MerEdgeError(
+                f"found class_weights '{self.class_weights}' for independent labels, whose weights "
+                "are the paper's; expected it with task multiclass; leave it out"
+            )
         if self.precision == "fp16" and self.device == "cpu":
             raise MerEdgeError(
                 "precision fp16 on the CPU; expected a GPU, whose loss scaling it needs; "
@@ -176,8 +191,9 @@ def options_for(preset: str, **changes: object) -> TrainOptions:
 
 def describe(options: TrainOptions) -> str:
     """The choices that decide most, in one line."""
+    exclusive = ", exclusive labels" if options.task == "multiclass" else ""
     return (
-        f"{options.variant}, preset {options.preset}: Adam at {options.learning_rate:g}"
+        f"{options.variant}, preset {options.preset}{exclusive}: Adam at {options.learning_rate:g}"
         f"{' falling to 0' if options.linear_decay else ''}, batches of "
         f"{options.batch_size}, at most {options.epochs} epochs, seed {options.seed}, "
         f"on {options.device}"
@@ -196,7 +212,7 @@ def model_config(options: TrainOptions) -> ModelConfig:
         for name in NETWORK_OPTIONS
         if getattr(options, name) is not None
     }
-    return replace(config, **changes)
+    return replace(config, task=options.task, **changes)
 
 
 def only_what_applies(options: TrainOptions) -> TrainOptions:

@@ -10,11 +10,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
+from mer_edge.decision import probabilities_of
 from mer_edge.model.mer import MerModel
 from train.batches import Loader, Share
 from train.collate import LabelledClip
+from train.losses import label_loss
 from train.options import TrainOptions
 
 
@@ -25,7 +26,7 @@ class Predictions:
     loss: float
     """Mean over the clips."""
     probabilities: NDArray[np.float64]
-    """shape = (clips, labels)"""
+    """shape = (clips, labels), before any calibration"""
     targets: NDArray[np.bool_]
     """shape = (clips, labels)"""
     weights: NDArray[np.float64] | None = None
@@ -38,13 +39,13 @@ def predict(
     model: MerModel,
     clips: Sequence[LabelledClip],
     options: TrainOptions,
-    pos_weight: torch.Tensor | None = None,
+    label_weight: torch.Tensor | None = None,
     accelerator: Accelerator | None = None,
 ) -> Predictions:
     """Probabilities of every clip in evaluation mode and fp32, the middle frame of each segment.
 
     Args:
-        pos_weight: weighs the positives in the loss, as in training; None: all alike.
+        label_weight: weighs the labels in the loss, as in training; None: all alike.
         accelerator: of a run whose processes share the work; None: this one does it all.
     """
     model.eval()
@@ -66,13 +67,14 @@ def predict(
     for indices, of_logits, of_weights in found:
         logits[indices], weights[indices] = of_logits, of_weights
     targets = np.stack([clip.targets for clip in clips])
-    logit = torch.from_numpy(logits)
-    loss = F.binary_cross_entropy_with_logits(
-        logit,
+    task = model.config.task
+    loss = label_loss(
+        torch.from_numpy(logits),
         torch.from_numpy(targets).double(),
-        pos_weight=None if pos_weight is None else pos_weight.double().cpu(),
-    )
-    return Predictions(float(loss), logit.sigmoid().numpy(), targets, weights, logits)
+        task,
+        None if label_weight is None else label_weight.double().cpu(),
+    ).mean()
+    return Predictions(float(loss), probabilities_of(logits, task), targets, weights, logits)
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float64]:

@@ -27,12 +27,13 @@ def check_weights(labels: tuple[str, ...], options: TrainOptions) -> None:
     """Load once, and forget, the weights that the run starts from and its teacher.
 
     Raises:
-        MerEdgeError: a file that is missing or does not fit, a teacher of other labels.
+        MerEdgeError: a file that is missing or does not fit, a teacher of other labels or of
+            another task.
     """
     if options.bert or options.vggish or options.resnet:
         make_model([], labels, options)
     if options.teacher is not None:
-        load_teacher(options.teacher, labels, "cpu")
+        load_teacher(options.teacher, labels, options.task, "cpu")
 
 
 def _check_meaning(options: TrainOptions) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from mer_edge.decision import DecisionRule
 from mer_edge.errors import MerEdgeError
 from mer_edge.files import NOTHING_KEPT, new_file
-from train.metrics import Scores, decide, score
+from train.metrics import ClassScores, Scores, decide, score, score_classes
 from train.predict import Predictions
 from train.state import EpochRecord
 
@@ -22,21 +23,26 @@ HISTORY_FILE = "history.json"
 
 @dataclass(frozen=True)
 class SplitScores:
-    """Scores of one split at the thresholds tuned on the validation split, and at 0.5."""
+    """Scores of one split."""
 
     clips: int
     tuned: Scores
-    at_half: Scores
+    """At the thresholds tuned on the validation split; of exclusive labels those of the most
+    probable one, each label taken as a yes/no question."""
+    at_half: Scores | None
+    """At thresholds of 0.5; None of exclusive labels."""
+    classes: ClassScores | None = None
+    """Of exclusive labels: class against class."""
 
     @classmethod
-    def of(
-        cls, predictions: Predictions, thresholds: Sequence[float], labels: Sequence[str]
-    ) -> SplitScores:
-        truth = predictions.targets
+    def of(cls, predictions: Predictions, rule: DecisionRule, labels: Sequence[str]) -> SplitScores:
+        truth, probabilities = predictions.targets, predictions.probabilities
+        exclusive = rule.task == "multiclass"
         return cls(
             clips=len(truth),
-            tuned=score(decide(predictions.probabilities, thresholds), truth, labels),
-            at_half=score(decide(predictions.probabilities, 0.5), truth, labels),
+            tuned=score(rule.decide(probabilities), truth, labels),
+            at_half=None if exclusive else score(decide(probabilities, 0.5), truth, labels),
+            classes=score_classes(probabilities, truth) if exclusive else None,
         )
 
 
@@ -51,7 +57,7 @@ class TrainReport:
     preset: str
     labels: list[str]
     thresholds: list[float]
-    """Per label, tuned on the validation split."""
+    """Per label, tuned on the validation split; none of exclusive labels."""
     options: dict[str, Any]
     data: str
     """The data set's directory, or its manifest's file, relative to the run's directory."""

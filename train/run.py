@@ -26,7 +26,8 @@ from train.datasets.registry import open_dataset
 from train.distill import Distiller
 from train.distributed import is_main_process, make_accelerator
 from train.learner import Learner
-from train.loop import Training, fit, positive_weights
+from train.loop import Training, fit
+from train.losses import label_weights
 from train.optimizer import freeze, make_optimizer
 from train.options import TrainOptions, describe, model_config
 from train.predict import predict
@@ -101,7 +102,7 @@ def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
     dataset = open_dataset(data, options.dataset)
     labels = options.labels or dataset.labels
     check_labels(dataset.samples, labels)
-    check_splits(dataset.samples, labels)
+    check_splits(dataset.samples, labels, options.task)
     check_weights(labels, options)
     progress.note(describe(options))
     for note in dataset.notes:
@@ -113,7 +114,7 @@ def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
         options.workers,
         progress,
     )
-    check_splits([item.sample for item in ready], labels)
+    check_splits([item.sample for item in ready], labels, options.task)
     note_unusable(ready, model_config(options).modalities, progress)
     spent_s = time.perf_counter() - started
     return _Material(data, dataset.samples, labels, ready, skipped, spent_s)
@@ -187,14 +188,14 @@ class _Run:
         distiller, teacher_tokenizer = None, None
         if options.teacher is not None:
             teacher, teacher_tokenizer = load_teacher(
-                options.teacher, material.labels, str(self.accelerator.device)
+                options.teacher, material.labels, options.task, str(self.accelerator.device)
             )
             distiller = Distiller(teacher, model, options.distill).to(self.accelerator.device)
         tokenizer = TextTokenizer(tokenizer_json, model.config.text.max_position_embeddings)
         splits = label_splits(material.ready, material.labels, tokenizer, teacher_tokenizer)
         targets = np.stack([clip.targets for clip in splits["train"]])
-        pos_weight = positive_weights(targets, material.labels)
-        learner = Learner(model, pos_weight, options.modality_loss_weight, distiller)
+        weight = label_weights(targets, material.labels, options.task, options.class_weights)
+        learner = Learner(model, weight, options.modality_loss_weight, distiller)
         return learner.to(self.accelerator.device), tokenizer_json, splits
 
     def _standing(self, draft: TrainReport) -> Standing | None:
@@ -248,7 +249,7 @@ class _Run:
         test = None
         if splits["test"]:
             predictions = predict(model, splits["test"], self.options, accelerator=self.accelerator)
-            test = SplitScores.of(predictions, best.thresholds, model.config.labels)
+            test = SplitScores.of(predictions, best.rule, model.config.labels)
         self.accelerator.wait_for_everyone()
         return draft if keeper is None else keeper.finish(standing, test)
 

@@ -83,12 +83,12 @@ def make_model(
 
 
 def load_teacher(
-    directory: Path, labels: tuple[str, ...], device: str
+    directory: Path, labels: tuple[str, ...], task: str, device: str
 ) -> tuple[MerModel, TextTokenizer]:
     """A trained run's model and tokenizer, to learn from.
 
     Raises:
-        MerEdgeError: no run, or one that decides on other labels.
+        MerEdgeError: no run, or one that decides on other labels or takes them differently.
     """
     checkpoint = load_checkpoint(directory)
     config = checkpoint.model.config
@@ -96,6 +96,11 @@ def load_teacher(
         raise MerEdgeError(
             f"{directory}: the teacher's labels are {', '.join(config.labels)}; expected "
             f"{', '.join(labels)}; take a teacher of the same labels, or give --labels in its order"
+        )
+    if config.task != task:
+        raise MerEdgeError(
+            f"{directory}: the teacher's task is {config.task}; expected {task}; take a teacher "
+            f"of that, or train with --task {config.task}"
         )
     tokenizer_json = checkpoint.tokenizer_path.read_text(encoding="utf-8")
     tokenizer = TextTokenizer(tokenizer_json, config.text.max_position_embeddings)

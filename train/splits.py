@@ -7,22 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_edge.decision import Task
 from mer_edge.errors import MerEdgeError
 from mer_edge.samples.sample import SPLITS, Sample
 from mer_edge.text.tokenizer import TextTokenizer
 from train.collate import LabelledClip
-from train.loop import positive_weights
+from train.losses import label_weights
 from train.prepare import ReadySample
 
 Splits = dict[str, list[LabelledClip]]
 
 
-def check_splits(samples: Sequence[Sample], labels: Sequence[str]) -> None:
+def check_splits(
+    samples: Sequence[Sample], labels: Sequence[str], task: Task = "multilabel"
+) -> None:
     """Refuse a data set that nothing can be learned from or chosen by.
 
     Raises:
-        MerEdgeError: no training or no validation clip, or a label that all or none of the
-            training clips have.
+        MerEdgeError: no training or no validation clip, a label that all or none of the training
+            clips have, or for exclusive labels a clip that has not exactly one.
     """
     for split in ("train", "valid"):
         if not any(sample.split == split for sample in samples):
@@ -31,8 +34,21 @@ def check_splits(samples: Sequence[Sample], labels: Sequence[str]) -> None:
                 "'valid' ('test' may be empty); set the field split in the manifest, or see what "
                 "prepare says of the data set"
             )
+    if task == "multiclass":
+        _check_exclusive(samples)
     train = [target(sample, labels) for sample in samples if sample.split == "train"]
-    positive_weights(np.stack(train), labels)
+    label_weights(np.stack(train), labels, task)
+
+
+def _check_exclusive(samples: Sequence[Sample]) -> None:
+    wrong = [sample for sample in samples if len(sample.labels) != 1]
+    if wrong:
+        found = ", ".join(wrong[0].labels) or "none"
+        raise MerEdgeError(
+            f"{len(wrong)} of {len(samples)} clips have not exactly one label, the first is "
+            f"{wrong[0].id} ({found}); expected one a clip for --task multiclass; leave those "
+            "clips out of the manifest, or train with --task multilabel"
+        )
 
 
 def target(sample: Sample, labels: Sequence[str]) -> NDArray[np.bool_]:

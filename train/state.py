@@ -33,9 +33,12 @@ class EpochRecord:
     weights change."""
     valid_loss: float
     valid_f1: float
-    """Average F1 of the validation split at thresholds tuned on it: what selects the model."""
+    """Average F1 of the validation split at thresholds tuned on it: what selects the model. Of
+    exclusive labels, which have no thresholds, that of the most probable one (macro-F1)."""
     valid_accuracy: float
+    """Mean over the labels; of exclusive labels the share of clips that are right."""
     valid_weighted_accuracy: float
+    """Mean over the labels; of exclusive labels the unweighted average recall."""
     clips_per_s: float
     """Training clips per second, reading and decoding included."""
     waiting: float

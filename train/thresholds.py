@@ -5,10 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_edge.decision import DecisionRule, Task
 from train.metrics import decide, score
 
 CANDIDATES = tuple(round(0.05 * i, 2) for i in range(1, 20))
 """0.05 to 0.95 by 0.05."""
+
+
+def tune_rule(
+    probabilities: NDArray[np.floating], targets: NDArray[np.bool_], task: Task
+) -> DecisionRule:
+    """How a network decides that said this of the validation split, (clips, labels) both.
+
+    Exclusive labels have nothing to tune: the most probable one is the decision.
+    """
+    if task == "multiclass":
+        return DecisionRule(task)
+    return DecisionRule(task, tuple(tune_thresholds(probabilities, targets)))
 
 
 def tune_thresholds(probabilities: NDArray[np.floating], targets: NDArray[np.bool_]) -> list[float]:

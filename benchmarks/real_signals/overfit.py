@@ -27,7 +27,8 @@ from train.datasets.registry import open_dataset
 from train.distributed import make_accelerator
 from train.folder import Onlooker
 from train.learner import Learner
-from train.loop import Training, fit, positive_weights
+from train.loop import Training, fit
+from train.losses import positive_weights
 from train.optimizer import make_optimizer
 from train.options import TrainOptions, only_what_applies, options_for
 from train.prepare import ReadySample, prepare_samples

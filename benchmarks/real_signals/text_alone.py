@@ -25,7 +25,8 @@ from train.collate import LabelledClip
 from train.distributed import make_accelerator
 from train.folder import Onlooker
 from train.learner import Learner
-from train.loop import Training, fit, positive_weights
+from train.loop import Training, fit
+from train.losses import positive_weights
 from train.optimizer import make_optimizer
 from train.options import options_for
 from train.predict import predict

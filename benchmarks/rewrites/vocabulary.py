@@ -82,7 +82,7 @@ def _decisions(
     after: TextTokenizer,
     sentences: list[str],
 ) -> dict[str, Any]:
-    thresholds = np.array(whole.thresholds)
+    rule = whole.rule
     differences, same = [], 0
     for sentence in track(sentences, description="sentences that changed"):
         one, other = (
@@ -90,7 +90,7 @@ def _decisions(
             _probabilities(smaller, after, sentence),
         )
         differences.append(np.abs(one - other).max())
-        same += bool(((one > thresholds) == (other > thresholds)).all())
+        same += bool((rule.decide(one) == rule.decide(other)).all())
     return {
         "compared": len(sentences),
         "same_decisions": same,
@@ -107,5 +107,4 @@ def _probabilities(
     with torch.inference_mode():
         vector = model.encode_text(ids, torch.ones_like(ids)).vector
         fused = model.fuse(None, None, vector, None, None, torch.ones(1, dtype=torch.bool))
-    found: NDArray[np.float64] = torch.sigmoid(fused.logits)[0].double().numpy()
-    return found
+    return checkpoint.rule.probabilities(fused.logits.numpy())[0]

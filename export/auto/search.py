@@ -13,8 +13,9 @@ from export.auto.speed import Candidate, least_latency_ms
 from export.chain import absent_text_of, encoder_sizes
 from mer_edge.bundle import GraphSpec, PrecisionPlan, ShapeRange
 from mer_edge.clip import Clip
+from mer_edge.decision import DecisionRule
 from mer_edge.model.mer import MerModel
-from mer_edge.parity.decisions import probabilities_of
+from mer_edge.parity.decisions import same_decisions
 from mer_edge.text.tokenizer import TextTokenizer
 
 
@@ -23,7 +24,7 @@ def measure_plans(
     files: Mapping[Candidate, Path],
     specs: Mapping[str, GraphSpec],
     ranges: Mapping[str, ShapeRange],
-    thresholds: Sequence[float],
+    rule: DecisionRule,
     clips: Sequence[Clip],
     tokenizer: TextTokenizer | None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -33,6 +34,7 @@ def measure_plans(
     Args:
         files: per graph and precision the ONNX file; fp32 of every graph is among them, against
             which the decisions are counted.
+        rule: how logits become a decision.
         specs: per graph what it takes in.
     """
     latency_ms = least_latency_ms(files, specs, ranges, progress)
@@ -40,14 +42,13 @@ def measure_plans(
         files, clips, tokenizer, absent_text_of(model), encoder_sizes(model.config), progress
     )
     (reference,) = [
-        probabilities_of(values)
+        rule.probabilities(values)
         for mix, values in logits.items()
         if all(precision == "fp32" for _, precision in mix)
     ]
-    limits = np.asarray(thresholds)
     plans = []
     for mix, values in logits.items():
-        agreement, change = judged(reference, probabilities_of(values), limits)
+        agreement, change = judged(reference, rule.probabilities(values), rule)
         plans.append(
             PrecisionPlan(
                 precisions=dict(mix),
@@ -61,13 +62,14 @@ def measure_plans(
 
 
 def judged(
-    reference: NDArray[np.float64], found: NDArray[np.float64], thresholds: NDArray[np.float64]
+    reference: NDArray[np.float64], found: NDArray[np.float64], rule: DecisionRule
 ) -> tuple[float, float]:
     """Share of decisions that agree, and the mean change of a probability, (clips, labels) each.
 
     What is not a number agrees with nothing and is as far off as a probability can be.
     """
     finite = np.isfinite(found)
-    same = ((reference > thresholds) == (found > thresholds)) & finite
+    alike = same_decisions(reference, found, rule)
+    same = alike & (finite if rule.task == "multilabel" else finite.all(1, keepdims=True))
     change = np.where(finite, np.abs(found - reference), 1.0)
     return float(same.mean()), float(change.mean())

@@ -1,13 +1,14 @@
 """A training run's result on disk. The contract between train and export.
 
-A directory with ``config.json`` (sizes, labels, thresholds, notice, provenance),
+A directory with ``config.json`` (sizes, labels, how it decides, notice, provenance),
 ``model.safetensors`` and ``tokenizer.json``.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mer_edge.decision import UNCALIBRATED, DecisionRule, Temperatures, decision_fault
 from mer_edge.errors import MerEdgeError
-from mer_edge.files import new_directory
+from mer_edge.files import new_directory, new_file
 from mer_edge.model.checkpoint_files import (
     CONFIG_FILE,
     TOKENIZER_FILE,
@@ -37,11 +39,15 @@ class CheckpointConfig:
     schema_version: int
     model: ModelConfig
     thresholds: list[float]
-    """Per label: a probability above it is a decision."""
+    """Per label: a probability above it is a decision. Empty of exclusive labels."""
     notice: str = ""
     """What whoever uses the model must know."""
     provenance: dict[str, str] = field(default_factory=dict)
     """Versions, data and command of the training run."""
+    temperatures: Temperatures = UNCALIBRATED
+    """What logits are divided by before they become probabilities."""
+    min_confidence: float | None = None
+    """Of exclusive labels: a most probable label below it is no decision."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,14 @@ class Checkpoint:
     thresholds: list[float]
     notice: str
     provenance: dict[str, str]
+    temperatures: Temperatures = UNCALIBRATED
+    min_confidence: float | None = None
+
+    @property
+    def rule(self) -> DecisionRule:
+        """How its logits become a decision."""
+        task, fused = self.model.config.task, self.temperatures.fused
+        return DecisionRule(task, tuple(self.thresholds), fused)
 
 
 def save_checkpoint(
@@ -87,16 +101,51 @@ def write_checkpoint(
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
     check_finite(tensors, directory)
-    _check_thresholds(directory, thresholds, model.config)
     config = CheckpointConfig(
         CHECKPOINT_SCHEMA_VERSION, model.config, thresholds, notice, provenance or {}
     )
-    encoded = msgspec.json.format(msgspec.json.encode(config), indent=2)
-    (directory / CONFIG_FILE).write_bytes(encoded + b"\n")
+    _check_decision(directory, config)
+    (directory / CONFIG_FILE).write_bytes(_encoded(config))
     (directory / TOKENIZER_FILE).write_text(tokenizer_json, encoding="utf-8")
     save_file(tensors, directory / WEIGHTS_FILE)
     # safetensors makes files that only their owner may read.
     shutil.copymode(directory / CONFIG_FILE, directory / WEIGHTS_FILE)
+
+
+def calibrate_checkpoint(
+    directory: Path, temperatures: Temperatures, min_confidence: float | None = None
+) -> None:
+    """Write into a checkpoint how its probabilities are calibrated; the weights stay.
+
+    The thresholds of independent labels move with the temperature of the fused logits, so that no
+    decision changes.
+
+    Args:
+        directory: a run, whose best checkpoint it is, or the checkpoint itself.
+        temperatures: fitted on clips that the network has not learned from.
+        min_confidence: of exclusive labels alone; None: every clip is decided.
+
+    Raises:
+        MerEdgeError: no checkpoint there, or values that cannot be.
+    """
+    path = checkpoint_directory(directory) / CONFIG_FILE
+    config = _read_config(path)
+    thresholds = config.thresholds
+    if thresholds and 0 < temperatures.fused < math.inf:
+        power = config.temperatures.fused / temperatures.fused
+        thresholds = [_scaled(threshold, power) for threshold in thresholds]
+    calibrated = replace(
+        config, thresholds=thresholds, temperatures=temperatures, min_confidence=min_confidence
+    )
+    _check_decision(path, calibrated)
+    with new_file(path, "calibrating the checkpoint") as temporary:
+        temporary.write_bytes(_encoded(calibrated))
+
+
+def _scaled(probability: float, power: float) -> float:
+    """The probability whose logit is ``power`` times that of ``probability``."""
+    yes, no = math.pow(probability, power), math.pow(1 - probability, power)
+    return yes / (yes + no)
 
 
 def load_checkpoint(directory: Path) -> Checkpoint:
@@ -132,6 +181,8 @@ def load_checkpoint(directory: Path) -> Checkpoint:
         config.thresholds,
         config.notice,
         config.provenance,
+        config.temperatures,
+        config.min_confidence,
     )
 
 
@@ -150,15 +201,18 @@ def _read_config(path: Path) -> CheckpointConfig:
             f"{path}: not a checkpoint's configuration ({error}); expected the file that "
             "mer-edge train wrote"
         ) from error
-    _check_thresholds(path, config.thresholds, config.model)
+    _check_decision(path, config)
     return config
 
 
-def _check_thresholds(path: Path, thresholds: list[float], config: ModelConfig) -> None:
-    if len(thresholds) != len(config.labels):
-        raise MerEdgeError(
-            f"{path}: {len(thresholds)} thresholds for {len(config.labels)} labels; "
-            "expected one each"
-        )
-    if not all(0.0 <= threshold <= 1.0 for threshold in thresholds):
-        raise MerEdgeError(f"{path}: thresholds {thresholds}; expected numbers in [0, 1]")
+def _encoded(config: CheckpointConfig) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
+
+def _check_decision(path: Path, config: CheckpointConfig) -> None:
+    model = config.model
+    fault = decision_fault(
+        len(model.labels), model.task, config.thresholds, config.temperatures, config.min_confidence
+    )
+    if fault:
+        raise MerEdgeError(f"{path}: {fault}")

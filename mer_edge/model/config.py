@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from mer_edge.decision import Task
 from mer_edge.errors import MerEdgeError
 from mer_edge.segments import MODALITIES
 
@@ -91,6 +92,9 @@ class ModelConfig:
     """Of BERT, the cross-modal encoder and the decisions alike; only while training."""
     preset: str = "custom"
     """The preset this came from, for the record."""
+    task: Task = "multilabel"
+    """Whether the labels are independent (a sigmoid each, as in the paper) or exclusive (a softmax
+    over them). The network gives logits in both cases."""
 
     def __post_init__(self) -> None:
         _require(len(self.labels) > 0, "labels", self.labels, "at least one label")
@@ -106,8 +110,11 @@ class ModelConfig:
         for name, value, known in (
             ("sem_attention", self.sem_attention, get_args(SemAttention)),
             ("cross_modal", self.cross_modal, get_args(CrossModal)),
+            ("task", self.task, get_args(Task)),
         ):
             _require(value in known, name, value, f"one of {known}")
+        fine = self.task == "multilabel" or len(self.labels) > 1
+        _require(fine, "labels", self.labels, "at least two of task 'multiclass'")
         self._check_modalities()
         _require(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "a number in [0, 1)")
         for name, size in self._sizes().items():

@@ -31,7 +31,7 @@ class Fused(NamedTuple):
     """The decision on B clips, in the order of the modalities: audio, visual, text."""
 
     logits: Tensor
-    """(B, M), one sigmoid per label."""
+    """(B, M): for a sigmoid per label or, of exclusive labels, one softmax."""
     decisions: Tensor
     """(B, 3, M): the logits that each modality alone would give; 0 for one that is not used."""
     weights: Tensor

@@ -37,7 +37,7 @@ class TensorParity:
 
 @dataclass(frozen=True)
 class DecisionParity:
-    """The label decisions of one part on a number of clips, against the reference's."""
+    """The decisions of one part on a number of clips, against the reference's."""
 
     part: str
     """``chain``, or ``fusion`` alone on the reference's features."""
@@ -46,7 +46,8 @@ class DecisionParity:
     ``golden`` are random too, but travel with the bundle, so that anybody can repeat them."""
     clips: int
     decisions: int
-    """Pairs of clip and label that count, see ``mer_edge.parity.decisions``."""
+    """Pairs of clip and label that count, of exclusive labels clips: see
+    ``mer_edge.parity.decisions``."""
     agreement: float | None
     """The share of them that are the same; None of none."""
     clip_agreement: float | None

@@ -78,11 +78,15 @@ def run(args: argparse.Namespace) -> int:
 
     clip, engine = clip_options(args), engine_options(args)
     check_text(clip)
-    options = JobOptions(clip, engine.device, engine.threads, args.batch, args.workers)
+    options = JobOptions(
+        clip, engine.device, engine.threads, args.batch, args.workers, args.min_confidence
+    )
     found = find_sources(args.files, clip)
     _check_outputs(args, found.sources)
     _check_hwaccel(clip, found.sources)
     bundle = Bundle.load(args.bundle)
+    if args.min_confidence is not None:
+        bundle.with_min_confidence(args.min_confidence)  # refused before anything is opened
     report = JobReport(json=args.json, quiet=args.quiet, out=args.out)
     report.begin(bundle.manifest)
     notes = [f"notice: {bundle.manifest.notice}"] if bundle.manifest.notice else []
@@ -134,7 +138,7 @@ def _open_store(args: argparse.Namespace, bundle: Bundle, options: JobOptions) -
     from runtime.batch.settings import job_settings
     from runtime.batch.store import Store
 
-    settings = job_settings(bundle, options.clip, options.device)
+    settings = job_settings(bundle, options.clip, options.device, options.min_confidence)
     return Store(args.out, settings, bundle.manifest.labels, overwrite=args.overwrite)
 
 

@@ -35,6 +35,8 @@ class JobOptions:
     """Clips at once; None: 8, or as many as the bundle takes if that is fewer."""
     workers: int | None = None
     """Threads that decode and find faces; None: one a usable core."""
+    min_confidence: float | None = None
+    """See ``runtime.recognizer.Recognizer``."""
 
 
 DEFAULTS = JobOptions()
@@ -56,7 +58,12 @@ def open_pipeline(bundle: Bundle, options: JobOptions) -> Pipeline:
         # One lane feeds a GPU, which does not run faster for two.
         lanes=(options.threads or usable_cores()) if on_cpu else 1,
     )
-    recognizer = Recognizer(bundle, options.device, threads=1 if on_cpu else options.threads)
+    recognizer = Recognizer(
+        bundle,
+        options.device,
+        threads=1 if on_cpu else options.threads,
+        min_confidence=options.min_confidence,
+    )
     recognizer.check_options(options.clip)
     if on_cpu:
         recognizer.chain.take_fewer(SEGMENTS_A_RUN)

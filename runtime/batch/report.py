@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mer_edge.bundle import Manifest
-from mer_edge.result import Result
 from runtime.audience import Audience
 from runtime.batch.record import FileRecord
 from runtime.introduction import introduce
+from runtime.report import decision_line
 from runtime.results import printable
 
 
@@ -52,7 +52,7 @@ class JobReport:
                 sys.stdout.flush()
         elif self._lines:
             for result in record.results:
-                self._print(_line(result))
+                self._print(decision_line(result))
         if record.error is not None:
             self._print(f"error: {record.error}", error=True)
 
@@ -112,14 +112,6 @@ class JobReport:
                 print(printable(text), file=stream, flush=True)
         finally:
             self._bar.start()
-
-
-def _line(result: Result) -> str:
-    decision = ", ".join(result.decision) or "no decision"
-    return (
-        f"{result.source} {result.start_s:.2f}-{result.end_s:.2f} s: {decision} "
-        f"(top {result.top} {result.probabilities[result.top]:.2f})"
-    )
 
 
 def _bar() -> Any:

@@ -25,7 +25,9 @@ class JobSettings:
     """What was said on the command line, by option; without those that only change the speed."""
 
 
-def job_settings(bundle: Bundle, options: ClipOptions, device: str) -> JobSettings:
+def job_settings(
+    bundle: Bundle, options: ClipOptions, device: str, min_confidence: float | None = None
+) -> JobSettings:
     """The settings of a job, as they are recorded beside its results."""
     said = {"--device": device}
     if options.text.no_text:
@@ -40,6 +42,8 @@ def job_settings(bundle: Bundle, options: ClipOptions, device: str) -> JobSettin
         said["--frame-rate"] = f"{options.frame_rate_hz:g}"
     if options.hwaccel is not None:
         said["--hwaccel"] = options.hwaccel
+    if min_confidence is not None:
+        said["--min-confidence"] = f"{min_confidence:g}"
     return JobSettings(str(bundle.path), sha256_of(bundle.path / MANIFEST), said)
 
 

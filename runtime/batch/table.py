@@ -62,7 +62,9 @@ def result_fields(row: dict[str, Any]) -> dict[str, Any]:
     # An older table lacks what has been added to results since.
     fields = {name: row[name] for name in Result.__dataclass_fields__ if name in row}
     # A bundle without the graph has no time of it.
-    fields["timings_ms"] = {k: v for k, v in row["timings_ms"].items() if v is not None}
+    for name in ("timings_ms", "thresholds"):
+        if name in fields:
+            fields[name] = {k: v for k, v in row[name].items() if v is not None}
     return fields
 
 
@@ -131,6 +133,11 @@ def table_schema(labels: list[str], *, file: bool = False) -> Any:
             ("engine", pa.string()),
             ("notes", pa.list_(pa.string())),
             ("model", pa.struct([("name", pa.string()), ("notice", pa.string())])),
+            ("task", pa.string()),
+            ("confidence", pa.float64()),
+            ("uncertain", pa.bool_()),
+            ("min_confidence", pa.float64()),
+            ("thresholds", probabilities),
             ("schema_version", pa.int64()),
             ("error", pa.string()),
             *([("file", pa.int64())] if file else []),

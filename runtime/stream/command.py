@@ -96,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     _check_format(args.stream_format, source)
     from runtime.recognizer import Recognizer
 
-    recognizer = Recognizer(args.bundle, engine.device, engine.threads)
+    recognizer = Recognizer(
+        args.bundle, engine.device, engine.threads, min_confidence=args.min_confidence
+    )
     report.begin(recognizer.bundle.manifest)
     session = Session(recognizer, source, options)
     code = _decide(session, report)

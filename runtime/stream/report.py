@@ -11,7 +11,7 @@ from typing import Any
 from mer_edge.bundle import Manifest
 from mer_edge.cli.main import one_line
 from mer_edge.files import check_new_file, disk_errors
-from mer_edge.result import Result
+from mer_edge.result import Result, decision_text, reason_text
 from runtime.audience import Audience
 from runtime.introduction import introduce
 from runtime.output_paths import check_no_job
@@ -177,12 +177,14 @@ def summary(source: str, counts: StreamCounts, latencies: Latencies) -> str:
 
 
 def _line(result: Result) -> str:
-    decision = ", ".join(result.decision) or "no decision"
     shown = sorted(result.probabilities.items(), key=lambda item: -item[1])[:3]
     most = " ".join(f"{label} {value:.2f}" for label, value in shown)
+    parts = [most if result.has_evidence else "no evidence"]
+    if result.has_evidence and result.min_confidence is not None:
+        parts.append(f"needs {result.min_confidence:.2f}")
+    parts.append(f"{result.timings_ms['latency']:.0f} ms")
     return (
-        f"{result.start_s:.2f}-{result.end_s:.2f} s: {decision} ({most}; "
-        f"{result.timings_ms['latency']:.0f} ms)"
+        f"{result.start_s:.2f}-{result.end_s:.2f} s: {decision_text(result)} ({'; '.join(parts)})"
     )
 
 
@@ -195,7 +197,7 @@ def _view(result: Result, counts: StreamCounts, latencies: Latencies) -> Any:
 
     head = (
         f"{result.source} {result.start_s:.2f}-{result.end_s:.2f} s: "
-        f"{', '.join(result.decision) or 'no decision'}"
+        f"{decision_text(result)} ({reason_text(result)})"
     )
     state = (
         f"{result.audio_segments} of {result.segments} segments with sound, "

@@ -15,8 +15,10 @@ from export.cases import SUBSETS, BatchShape, Case, cases_of
 from export.gate import run_gate
 from export.graphs import write_graph
 from export.wrappers import plan_graphs
+from mer_edge.decision import DecisionRule
 from mer_edge.model.build import build_model
 
+RULE = DecisionRule("multilabel", (0.5,) * 6)
 SHAPES = (BatchShape(1, 1, 3), BatchShape(3, 5, 11))
 
 
@@ -39,7 +41,7 @@ def check_form(exported, folder: Path, changed: tuple[str, ...], **config) -> No
         write_graph(plans[name], files[name], {})
     cases = [*cases_of(SHAPES), Case(BatchShape(7, 2, 5), SUBSETS)]
     precisions = dict.fromkeys(files, "fp32")
-    report = run_gate(model, plans, files, precisions, [0.5] * 6, cases=cases)
+    report = run_gate(model, plans, files, precisions, RULE, cases=cases)
     report.require()
     assert report.parity.cases == 15
     assert report.parity.max_abs_logit_difference < 1e-5

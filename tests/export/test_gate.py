@@ -18,6 +18,7 @@ from export.extremes import extremes_of
 from export.gate import run_gate
 from mer_edge.bundle import Parity
 from mer_edge.clip import Clip
+from mer_edge.decision import DecisionRule
 from mer_edge.errors import MerEdgeError
 from mer_edge.parity.limits import LIMITS
 from mer_edge.text.tokenizer import TextTokenizer
@@ -31,7 +32,7 @@ from tests.export.broken import (
 
 ALL = ("audio", "visual", "text")
 CASE = Case(BatchShape(2, 3, 6), (ALL,))
-THRESHOLDS = [0.5] * 6
+RULE = DecisionRule("multilabel", (0.5,) * 6)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def gate(exported, monkeypatch):
             exported.plans,
             files,
             dict.fromkeys(files, "fp32") | (precisions or {}),
-            THRESHOLDS,
+            RULE,
             clips,
             tokenizer=TextTokenizer(exported.checkpoint.tokenizer_path, 128),
             originals=exported.files,
@@ -265,7 +266,7 @@ def test_clips_with_text_need_the_tokenizer(exported):
     with pytest.raises(MerEdgeError, match="there is no tokenizer"):
         run_gate(
             exported.checkpoint.model, exported.plans, exported.files,
-            dict.fromkeys(exported.files, "fp32"), THRESHOLDS, some_clips(1),
+            dict.fromkeys(exported.files, "fp32"), RULE, some_clips(1),
         )  # fmt: skip
 
 
@@ -275,7 +276,7 @@ def test_progress_is_told_each_run(exported, monkeypatch):
     seen: list[tuple[str, int, int]] = []
     run_gate(
         exported.checkpoint.model, exported.plans, exported.files,
-        dict.fromkeys(exported.files, "fp32"), THRESHOLDS,
+        dict.fromkeys(exported.files, "fp32"), RULE,
         progress=lambda *step: seen.append(step),
     )  # fmt: skip
     assert seen == [("random clips", 1, 6), *(("longest shapes", n, 6) for n in range(2, 7))]

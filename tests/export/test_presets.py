@@ -10,6 +10,7 @@ from export.cases import FULL_GRID, SUBSETS, BatchShape, Case, cases_of
 from export.gate import run_gate
 from export.graphs import write_graph
 from export.wrappers import plan_graphs
+from mer_edge.decision import DecisionRule
 from mer_edge.model.build import build_model
 from mer_edge.model.config import EDGE, PAPER, ModelConfig
 from mer_edge.parity.report import ParityReport
@@ -22,7 +23,8 @@ def measure(config: ModelConfig, cases: list[Case], folder: Path) -> ParityRepor
     for name, plan in plans.items():
         write_graph(plan, files[name], {})
     precisions = dict.fromkeys(files, "fp32")
-    report = run_gate(model, plans, files, precisions, [0.5] * len(config.labels), cases=cases)
+    rule = DecisionRule("multilabel", (0.5,) * len(config.labels))
+    report = run_gate(model, plans, files, precisions, rule, cases=cases)
     report.require()
     return report.parity
 

@@ -29,6 +29,7 @@ from mer_edge.bundle import (
     sha256_of,
     write_manifest,
 )
+from mer_edge.decision import DecisionRule, Temperatures
 from mer_edge.errors import MerEdgeError
 from mer_edge.result import ModelInfo
 from tests.runtime.bundles import ABSENT_TEXT, LABELS, NOTICE, make_bundle
@@ -169,6 +170,10 @@ CONTRADICTIONS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda m: m.update(labels=["happy", " "]), "none empty"),
     (lambda m: m.update(thresholds=[0.5]), "1 thresholds for 2 labels"),
     (lambda m: m.update(thresholds=[0.5, 1.5]), r"probabilities in \[0, 1\]"),
+    (lambda m: m.update(task="ranking"), "Invalid enum value 'ranking'"),
+    (lambda m: m.update(task="multiclass"), "2 thresholds of exclusive labels; expected none"),
+    (lambda m: m.update(min_confidence=0.5), "min_confidence of independent labels"),
+    (lambda m: m["temperatures"].update(fused=-1), "the temperature fused is -1"),
     (lambda m: m.update(audio_size=0), "audio_size is 0"),
     (lambda m: m.update(max_tokens=2), "max_tokens is 2"),
     (lambda m: m["preprocessing"].update(sample_rate_hz=8000), "sample_rate_hz=8000"),
@@ -412,3 +417,27 @@ def test_golden_tensors_by_case_graph_and_name(pristine: Path, bundle_path: Path
         rewrite(bundle_path, lambda m, digest=digest: m["files"].update({GOLDEN: digest}))
         with pytest.raises(MerEdgeError, match=r"is not <case>.<graph>.<tensor>"):
             load_golden(Bundle.load(bundle_path))
+
+
+def test_a_bundle_from_before_exclusive_labels_has_independent_ones(bundle_path: Path) -> None:
+    def older(manifest: dict[str, Any]) -> None:
+        del manifest["task"], manifest["temperatures"], manifest["min_confidence"]
+
+    rewrite(bundle_path, older)
+    manifest = Bundle.load(bundle_path).manifest
+    assert (manifest.task, manifest.min_confidence) == ("multilabel", None)
+    assert manifest.temperatures == Temperatures(1.0, 1.0, 1.0, 1.0)
+    assert manifest.rule == DecisionRule("multilabel", (0.5, 0.25), 1.0)
+
+
+def test_a_bundle_with_exclusive_labels_says_how_it_decides(tmp_path: Path) -> None:
+    temperatures = Temperatures(audio=2.0, fused=1.5)
+    made = make_bundle(
+        tmp_path / "b", task="multiclass", temperatures=temperatures, min_confidence=0.4
+    )
+    bundle = Bundle.load(made)
+    assert bundle.manifest.rule == DecisionRule("multiclass", (), 1.5)
+    assert bundle.manifest.temperatures == temperatures
+    assert bundle.with_min_confidence(0.7).manifest.min_confidence == 0.7
+    assert bundle.with_min_confidence(0.0).manifest.min_confidence is None
+    assert Bundle.load(made).manifest.min_confidence == 0.4

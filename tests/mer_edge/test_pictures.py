@@ -105,3 +105,17 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MerEdgeError, match="file is a file; expected a folder"):
         draw_result(RESULT, tmp_path / "file" / "picture.png", "clip")
+
+
+def test_an_uncertain_answer_has_no_green_bar_and_shows_what_it_needs(tmp_path: Path) -> None:
+    sure = replace(RESULT, task="multiclass", confidence=0.9)
+    unsure = replace(sure, decision=[], uncertain=True, min_confidence=0.95)
+    draw_result(sure, tmp_path / "sure.png", "clip")
+    draw_result(unsure, tmp_path / "unsure.png", "clip")
+    assert count(tmp_path / "sure.png", pictures.DECIDED) > 1000
+    assert count(tmp_path / "unsure.png", pictures.DECIDED) == 0
+    assert count(tmp_path / "sure.png", pictures.NEEDED) == 0
+    assert count(tmp_path / "unsure.png", pictures.NEEDED) > 20
+    draw_result(unsure, tmp_path / "unsure.svg", "clip")
+    assert "uncertain" in pictures._decision_title(unsure)
+    assert "needs 0.95" in pictures._decision_title(unsure)

@@ -50,3 +50,40 @@ def test_what_is_not_used_is_not_called_absent() -> None:
 
 def test_no_decision() -> None:
     assert "no decision" in printed(replace(RESULT, decision=[]))
+
+
+EXCLUSIVE = replace(
+    RESULT,
+    task="multiclass",
+    probabilities={"happy": 0.55, "sa$d": 0.45},
+    confidence=0.55,
+    min_confidence=0.5,
+)
+
+
+def test_exclusive_labels_show_how_sure_they_are_and_have_to_be() -> None:
+    assert "confidence 0.550; a decision needs 0.500" in printed(EXCLUSIVE)
+    lines = printed(
+        replace(EXCLUSIVE, decision=[], uncertain=True, min_confidence=0.6)
+    ).splitlines()
+    assert lines[0].startswith("clip.mp4 0.00-2.00 s: uncertain (2 segments")
+    assert "confidence 0.550: below 0.600, which a decision needs" in lines
+    assert not any(line.startswith(">") for line in lines)
+    assert "confidence 0.550\n" in printed(replace(EXCLUSIVE, min_confidence=None))
+
+
+def test_independent_labels_show_what_each_needs() -> None:
+    needs = {"happy": 0.95, "sa$d": 0.25}
+    lines = printed(replace(RESULT, decision=[], thresholds=needs)).splitlines()
+    assert lines[0].startswith("clip.mp4 0.00-2.00 s: no decision")
+    happy = next(line for line in lines if line.lstrip().startswith("happy"))
+    assert happy.split()[-5:] == ["0.900", "0.95", "0.700", "-", "0.800"]
+    assert "no label is above what it needs" in lines
+
+
+def test_no_evidence_is_said_in_place_of_a_confidence() -> None:
+    nothing = {name: ModalitySay(False, 0.0, None) for name in RESULT.modalities}
+    text = printed(replace(EXCLUSIVE, decision=[], uncertain=True, modalities=nothing))
+    assert "s: uncertain (" in text
+    assert "no evidence: nothing of what the network decides by" in text
+    assert "confidence" not in text

@@ -11,6 +11,7 @@ stem gives the mean of each row of a face's pixels / 255, the rest is the visual
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -58,8 +59,14 @@ def make_bundle(
     max_clip_segments: int = 6,
     max_batch: int = 3,
     notice: str = NOTICE,
+    **decision: Any,
 ) -> Path:
-    """Write a whole valid bundle to ``path`` and return it."""
+    """Write a whole valid bundle to ``path`` and return it.
+
+    Args:
+        decision: fields of the manifest that say how it decides; with ``task="multiclass"``
+            without thresholds.
+    """
     path.mkdir(parents=True)
     specs = {
         "text": _save(path, _text_graph(tokens)),
@@ -76,7 +83,7 @@ def make_bundle(
         variant="MER-SEM-MBT",
         preset="paper-and-pencil",
         labels=LABELS,
-        thresholds=THRESHOLDS,
+        thresholds=[] if decision.get("task") == "multiclass" else list(THRESHOLDS),
         text_size=2,
         audio_size=2,
         visual_size=2,
@@ -94,6 +101,7 @@ def make_bundle(
         parity=Parity(0.0, 1e-4, 1),
         notice=notice,
         provenance={"made by": "tests"},
+        **decision,
     )
     write_manifest(path, manifest)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import re
 import shutil
 import signal
@@ -20,7 +21,7 @@ from av.codec.hwaccel import hwdevices_available
 from mer_edge.cli.main import main
 from mer_edge.result import Result
 from tests.media_files import Picture, write_media
-from tests.runtime.bundles import LABELS, NOTICE
+from tests.runtime.bundles import LABELS, NOTICE, make_bundle
 from tests.runtime.media import face_video, tone_wav
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +125,77 @@ def test_quiet_is_one_line_a_clip(
     assert len(out) == 2
     # The tone's mean is 0 and the guide of missing text is -1: 0.27 for sad, above 0.25.
     assert out[0] == f"{files / 'tone.wav'} 0.00-1.00 s: sad (top happy 0.50)"
+
+
+@pytest.fixture(scope="module")
+def exclusive_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose labels are exclusive: of a tone without text "happy" has 0.73."""
+    folder = tmp_path_factory.mktemp("exclusive")
+    return make_bundle(folder / "bundle", task="multiclass", min_confidence=0.75)
+
+
+def test_below_the_bundles_confidence_the_answer_is_uncertain(
+    exclusive_path: Path, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tone = files / "tone.wav"
+    assert infer(exclusive_path, tone, "--quiet") == 0
+    line = f"{tone} 0.00-1.00 s: uncertain (top happy 0.73, needs 0.75)\n"
+    assert capsys.readouterr().out == line
+    assert infer(exclusive_path, tone, "--json") == 0
+    (result,) = lines(capsys.readouterr().out)
+    assert (result["task"], result["decision"], result["uncertain"]) == ("multiclass", [], True)
+    assert (result["top"], result["min_confidence"]) == ("happy", 0.75)
+    assert result["confidence"] == pytest.approx(1 / (1 + math.exp(-1)), abs=1e-4)
+    assert sum(result["probabilities"].values()) == pytest.approx(1.0)
+    assert infer(exclusive_path, tone) == 0
+    shown = capsys.readouterr().out
+    assert "below 0.750, which a decision needs" in shown
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("0.7", "happy (top happy 0.73, needs 0.70)"),
+        ("0", "happy (top happy 0.73)"),
+        ("0.8", "uncertain (top happy 0.73, needs 0.80)"),
+    ],
+)
+def test_min_confidence_takes_the_place_of_the_bundles(
+    exclusive_path: Path,
+    files: Path,
+    tmp_path: Path,
+    asked: str,
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tone, option = files / "tone.wav", ("--min-confidence", asked, "--quiet")
+    assert infer(exclusive_path, tone, *option) == 0
+    assert capsys.readouterr().out.endswith(f" s: {expected}\n")
+    assert infer(exclusive_path, "--stream", tone, *option) == 0
+    assert f" s: {expected}\n" in capsys.readouterr().out
+    out = tmp_path / "results.jsonl"
+    assert infer(exclusive_path, tone, "--batch", "1", "--out", out, *option) == 0
+    assert capsys.readouterr().out.endswith(f" s: {expected}\n")
+    (result,) = lines(out.read_text())
+    assert result["uncertain"] is expected.startswith("uncertain")
+    assert infer(exclusive_path, tone, "--batch", "1", "--out", out, "--quiet") == 2
+    assert f"begun with --min-confidence {asked}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--stream"], ["--batch", "1"]])
+def test_min_confidence_that_cannot_be_is_refused(
+    bundle_path: Path,
+    exclusive_path: Path,
+    files: Path,
+    more: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tone = files / "tone.wav"
+    assert infer(bundle_path, *more, tone, "--min-confidence", "0.5") == 2
+    assert "labels are independent of each other" in capsys.readouterr().err
+    for wrong in ("1.5", "-1", "nan"):
+        assert infer(exclusive_path, *more, tone, f"--min-confidence={wrong}") == 2
+        assert "expected a probability from 0" in capsys.readouterr().err
 
 
 def test_out_has_the_same_lines(

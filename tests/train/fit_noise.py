@@ -21,7 +21,8 @@ from train.collate import LabelledClip
 from train.distributed import is_main_process, make_accelerator
 from train.folder import Onlooker
 from train.learner import Learner
-from train.loop import Training, fit, positive_weights
+from train.loop import Training, fit
+from train.losses import positive_weights
 from train.optimizer import make_optimizer
 from train.options import TrainOptions
 from train.progress import Silent

@@ -121,3 +121,28 @@ def test_settings_out_of_range_are_named(settings):
     (name,) = settings
     with pytest.raises(MerEdgeError, match=f"distillation: {name} is"):
         DistillSettings(**settings)
+
+
+def test_a_teacher_of_exclusive_labels_is_a_soft_target(batch):
+    settings = DistillSettings(logits_weight=0.25, features_weight=0.0, temperature=3.0)
+    exclusive = replace(CONFIG, task="multiclass")
+    teacher, _ = build_model(replace(LARGER, task="multiclass"), seed=7)
+    student, _ = build_model(exclusive, seed=0)
+    distiller = Distiller(teacher, student, settings)
+    losses = Learner(student, torch.ones(2), distiller=distiller).eval()(batch)
+    inputs = replace(
+        batch.inputs, input_ids=batch.teacher_ids, attention_mask=batch.teacher_attention_mask
+    )
+    with torch.no_grad():
+        said, logits = teacher(inputs).logits, student(batch.inputs).logits
+    soft = -(torch.softmax(said / 3, 1) * torch.log_softmax(logits / 3, 1)).sum(1)
+    hard = F.cross_entropy(logits, batch.targets.argmax(1), reduction="none")
+    expected = 0.75 * hard + 0.25 * 9 * soft
+    assert losses.total.detach().numpy() == pytest.approx(expected.numpy(), abs=1e-6)
+
+
+def test_a_teacher_that_takes_the_labels_otherwise_is_refused():
+    teacher, _ = build_model(replace(LARGER, task="multiclass"), seed=7)
+    student, _ = build_model(CONFIG, seed=0)
+    with pytest.raises(MerEdgeError, match="task is multiclass; expected multilabel"):
+        Distiller(teacher, student, DistillSettings())

@@ -1,5 +1,7 @@
 """The losses of a batch, clip by clip."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -63,3 +65,17 @@ def test_a_clip_without_anything_has_no_modality_loss(batch):
         mask.fill_(False)
     losses = Learner(build_model(CONFIG, seed=0)[0], WEIGHT, 1.0).eval()(batch)
     assert torch.equal(losses.total, losses.fused)
+
+
+def test_exclusive_labels_have_the_cross_entropy_of_the_fused_and_each_own_decision(batch):
+    model, _ = build_model(replace(CONFIG, task="multiclass"), seed=0)
+    losses = Learner(model, WEIGHT, modality_loss_weight=0.5).eval()(batch)
+    fused = model.eval()(batch.inputs)
+    truth = batch.targets.argmax(1)
+    expected = F.cross_entropy(fused.logits, truth, WEIGHT, reduction="none")
+    assert torch.allclose(losses.fused, expected, atol=1e-6)
+    for row, present in ((0, (0, 2)), (1, (0, 1))):
+        decisions = fused.decisions[row, list(present)]
+        own = F.cross_entropy(decisions, truth[row].expand(2), WEIGHT, reduction="none").mean()
+        added = (losses.total[row] - losses.fused[row]).item()
+        assert added == pytest.approx(0.5 * own.item(), abs=1e-6)

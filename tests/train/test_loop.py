@@ -1,6 +1,7 @@
 """The loop on noise: it learns, stops, refuses to diverge and repeats itself to the bit."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from train import loop
 from train.distributed import make_accelerator
 from train.folder import Onlooker
 from train.learner import Learner
-from train.loop import Training, fit, positive_weights
+from train.loop import Training, fit
+from train.losses import label_weights, positive_weights
 from train.optimizer import make_optimizer, set_learning_rates
 from train.options import TrainOptions
 from train.predict import Predictions, predict
@@ -30,20 +32,21 @@ class Recorder(Onlooker):
     def __init__(self):
         self.kept = []
 
-    def best(self, standing, valid, thresholds):
-        self.kept.append((standing.best_epoch, thresholds))
+    def best(self, standing, valid, rule):
+        self.kept.append((standing.best_epoch, list(rule.thresholds)))
 
 
 def run_fit(clips, keeper=None, spoil=None, **changes):
     options = TrainOptions(**{"learning_rate": 3e-3, "batch_size": 4, "threads": 1, **changes})
     standing = Standing()
     with reproducible(options):
-        model, _ = build_model(CONFIG, seed=options.seed)
+        model, _ = build_model(replace(CONFIG, task=options.task), seed=options.seed)
         model.set_gradient_checkpointing(options.gradient_checkpointing)
         if spoil is not None:
             spoil(model)
         targets = np.stack([clip.targets for clip in clips])
-        learner = Learner(model, positive_weights(targets, LABELS), options.modality_loss_weight)
+        weight = label_weights(targets, LABELS, options.task, options.class_weights)
+        learner = Learner(model, weight, options.modality_loss_weight)
         training = Training(
             learner,
             make_optimizer(learner, options),
@@ -248,3 +251,33 @@ def test_clipped_gradients_take_other_steps(tmp_path):
     clipped, _ = run_fit(clips, epochs=1, clip_norm=1e-3)
     name = "fusion.attention_matrix"
     assert not torch.equal(plain.state_dict()[name], clipped.state_dict()[name])
+
+
+def test_exclusive_labels_are_learned_and_chosen_by_the_most_probable(tmp_path):
+    clips = labelled_clips(tmp_path, 5)
+    recorder = Recorder()
+    model, history = run_fit(
+        clips, recorder, task="multiclass", epochs=20, patience_epochs=20, learning_rate=1e-2
+    )
+    found = predict(model, clips, TrainOptions())
+    assert found.probabilities.sum(1) == pytest.approx(1.0)
+    truth = np.stack([clip.targets for clip in clips])
+    assert (found.probabilities.argmax(1) == truth.argmax(1)).all()
+    assert found.loss == pytest.approx(-np.log(found.probabilities[truth]).mean(), abs=1e-9)
+    last = history[-1]
+    assert (last.valid_f1, last.valid_accuracy, last.valid_weighted_accuracy) == (1.0, 1.0, 1.0)
+    assert recorder.kept[-1][1] == []  # no thresholds
+
+
+def test_the_record_of_exclusive_labels_has_class_scores(tmp_path, monkeypatch):
+    clips = labelled_clips(tmp_path, 5)  # three angry, two happy
+
+    def predict(model, clips, options, label_weight=None, accelerator=None):
+        targets = np.stack([clip.targets for clip in clips])
+        return Predictions(1.0, np.tile([0.4, 0.3], (5, 1)), targets)
+
+    monkeypatch.setattr(loop, "predict", predict)
+    _, (record,) = run_fit(clips, task="multiclass", epochs=1)
+    assert record.valid_f1 == pytest.approx(0.75 / 2)
+    assert record.valid_accuracy == pytest.approx(3 / 5)
+    assert record.valid_weighted_accuracy == pytest.approx(0.5)

@@ -112,6 +112,9 @@ def test_class_scores_equal_scikit_learn(seed, clips, classes):
     assert got.weighted_f1 == pytest.approx(
         f1_score(truth, found, average="weighted", zero_division=0), abs=1e-12
     )
+    assert got.macro_f1 == pytest.approx(
+        f1_score(truth, found, labels=range(classes), average="macro", zero_division=0), abs=1e-12
+    )
     matrix = np.array(got.confusion)
     assert matrix.sum(axis=1).tolist() == np.bincount(truth, minlength=classes).tolist()
     assert np.trace(matrix) == (truth == found).sum()
@@ -124,6 +127,7 @@ def test_class_scores_by_hand():
     assert got.accuracy == 3 / 4
     assert got.unweighted_average_recall == pytest.approx((2 / 3 + 1) / 2)  # no clip of the third
     assert got.weighted_f1 == pytest.approx((3 * 0.8 + 1 * 2 / 3) / 4)
+    assert got.macro_f1 == pytest.approx((0.8 + 2 / 3 + 0) / 3)
     assert got.confusion == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mer_edge.errors import MerEdgeError
-from train.options import PRESET_OPTIONS, TrainOptions, options_for
+from train.options import PRESET_OPTIONS, TrainOptions, model_config, options_for
 
 
 def test_the_defaults_are_the_papers():
@@ -31,6 +31,9 @@ def test_a_preset_has_its_own_rate_and_what_is_given_wins():
         ({"modality_loss_weight": -1.0}, "modality_loss_weight is -1.0"),
         ({"workers": 0}, "workers is 0"),
         ({"threads": 0}, "threads is 0"),
+        ({"task": "ranking"}, "unknown task 'ranking'; expected one of multilabel, multiclass"),
+        ({"task": "multiclass", "class_weights": "all"}, "unknown class_weights 'all'"),
+        ({"class_weights": "sqrt"}, "for independent labels"),
         ({"labels": ("a", "a")}, "at least one name, each once"),
         ({"labels": ()}, "at least one name, each once"),
         ({"labels": ("a", "")}, "at least one name, each once"),
@@ -46,3 +49,8 @@ def test_an_unknown_preset_lists_the_known_ones():
         options_for("huge")
     with pytest.raises(MerEdgeError, match="unknown preset"):
         TrainOptions(preset="huge")
+
+
+def test_the_task_is_the_models():
+    assert model_config(options_for("tiny")).task == "multilabel"
+    assert model_config(options_for("tiny", task="multiclass")).task == "multiclass"

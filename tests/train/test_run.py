@@ -13,6 +13,7 @@ from mer_edge.model.build import build_model
 from mer_edge.model.checkpoint import load_checkpoint
 from mer_edge.model.config import PRESETS
 from train import loop, run
+from train.command import summary
 from train.datasets.tokenizer import build_tokenizer
 from train.evaluation.trained import trained_on
 from train.options import options_for
@@ -341,3 +342,45 @@ def test_weights_and_teachers_that_do_not_fit_are_told_before_preparing(few_clip
         with pytest.raises(MerEdgeError, match=message):
             train(few_clips, tmp_path / "run", replace(QUICK, **changes))
     assert not (few_clips / ".prepared").exists()
+
+
+def test_exclusive_labels_from_data_to_checkpoint(drawn_data, tmp_path):
+    out = tmp_path / "run"
+    options = replace(QUICK, task="multiclass", class_weights="balanced", modality_dropout=0.2)
+    report = train(drawn_data, out, options)
+    checkpoint = load_checkpoint(out)
+    assert checkpoint.model.config.task == "multiclass"
+    assert checkpoint.thresholds == report.thresholds == []
+    for scores in (report.valid, report.test):
+        assert scores.at_half is None
+        assert scores.classes.macro_f1 == pytest.approx(scores.tuned.f1)
+    assert (record := json.loads((out / "history.json").read_text())[0])["valid_f1"] == (
+        report.valid.classes.macro_f1
+    )
+    assert record["valid_accuracy"] == report.valid.classes.accuracy
+    assert "macro-F1" in summary(report)
+    assert "thresholds" not in summary(report)
+
+
+@pytest.mark.parametrize(("labels", "found"), [([], "none"), (["happy", "sad"], "happy, sad")])
+def test_a_clip_without_exactly_one_label_is_refused_for_exclusive_ones(
+    few_clips, tmp_path, labels, found
+):
+    def change(line):
+        return {**line, "labels": labels} if line["media"].endswith("0001.mp4") else line
+
+    rewrite(few_clips, change)
+    with pytest.raises(MerEdgeError, match=rf"1 of 16 clips .* \({found}\); expected one a clip"):
+        train(few_clips, tmp_path / "run", replace(QUICK, task="multiclass"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_from_before_exclusive_labels_is_taken_up_again(first_run, drawn_data):
+    out, report, options = first_run
+    older = {k: v for k, v in report.options.items() if k not in ("task", "class_weights")}
+    written = json.loads((out / "report.json").read_text())
+    (out / "report.json").write_text(json.dumps({**written, "options": older}))
+    assert train(drawn_data, out, options, resume=True).finished
+    with pytest.raises(MerEdgeError, match="task 'multilabel' and is asked for with 'multiclass'"):
+        train(drawn_data, out, replace(options, task="multiclass"), resume=True)
+    (out / "report.json").write_text(json.dumps(written))

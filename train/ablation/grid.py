@@ -20,6 +20,7 @@ NOT_VARIED = (
     "variant",
     "dataset",
     "labels",
+    "task",
     "seed",
     "device",
     "threads",

@@ -145,7 +145,7 @@ def _evaluate(
     if figures is None:
         subject = RunSubject(run, cell.name, sweep.base.device)
         predictions = subject.predict(data.splits[SPLIT], Silent())
-        figures = headline(predictions, subject.info.thresholds, subject.info.labels)
+        figures = headline(predictions, subject.info.rule, subject.info.labels)
         keep_figures(run, source, figures)
     return RunResult(
         cell=cell.name,

@@ -82,10 +82,11 @@ def rows_of(ablation: Ablation, figures: Sequence[str]) -> list[list[str]]:
 def legend(ablation: Ablation) -> list[str]:
     """What the table's figures are, and what is missing from it."""
     data = ablation.data
+    exclusive = ablation.options.get("task") == "multiclass"
+    decided = "most probable label" if exclusive else "thresholds tuned on validation, or 0.5"
     lines = [
         f"{data['path']}, split {data['split']}: {data['clips']} clips; mean ± deviation (n - 1) "
-        f"over the seeds {', '.join(map(str, ablation.seeds))}; thresholds tuned on validation, "
-        "or 0.5",
+        f"over the seeds {', '.join(map(str, ablation.seeds))}; {decided}",
         f"* differs from {ablation.reference} with p < {SIGNIFICANT:g}: paired t-test over the "
         "seeds, not corrected for the number of comparisons; deviation and p are over seeds, not "
         "over clips",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_edge.decision import Task, probabilities_of
 from mer_edge.errors import MerEdgeError
 
 BINS = 10
@@ -49,6 +50,8 @@ class Calibration:
 
     overall: Reliability
     labels: dict[str, Reliability]
+    decision: Reliability | None = None
+    """Of exclusive labels: the probability of the most probable one, and whether it is right."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +62,32 @@ class TemperatureScaling:
     """Logits are divided by it; above 1 the model was too certain."""
     valid_clips: int
     before: Reliability
-    """On the evaluated split, all labels together."""
+    """On the evaluated split: all labels together; of exclusive labels the decision."""
     after: Reliability
 
 
 def calibration(
-    probabilities: NDArray[np.float64], targets: NDArray[np.bool_], labels: Sequence[str]
+    probabilities: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    labels: Sequence[str],
+    task: Task = "multilabel",
 ) -> Calibration:
     """Reliability of probabilities against the truth, both of shape (clips, labels)."""
+    exclusive = task == "multiclass" and bool((targets.sum(1) == 1).all())
     return Calibration(
+        decision=decision_reliability(probabilities, targets) if exclusive else None,
         overall=reliability(probabilities.ravel(), targets.ravel()),
         labels={
             label: reliability(probabilities[:, i], targets[:, i]) for i, label in enumerate(labels)
         },
     )
+
+
+def decision_reliability(
+    probabilities: NDArray[np.float64], targets: NDArray[np.bool_]
+) -> Reliability:
+    """Of the most probable label against its being right, (clips, labels), one label a clip."""
+    return reliability(probabilities.max(1), probabilities.argmax(1) == targets.argmax(1))
 
 
 def reliability(probabilities: NDArray[np.float64], targets: NDArray[np.bool_]) -> Reliability:
@@ -109,12 +124,19 @@ def negative_log_likelihood(
     return float(-np.mean(np.log(np.where(targets, kept, 1 - kept))))
 
 
-def fit_temperature(probabilities: NDArray[np.float64], targets: NDArray[np.bool_]) -> float:
+def fit_temperature(
+    probabilities: NDArray[np.float64], targets: NDArray[np.bool_], task: Task = "multilabel"
+) -> float:
     """The temperature, within ``TEMPERATURE_RANGE``, with the lowest negative log-likelihood.
+
+    Of exclusive labels by the clips that have exactly one.
 
     Raises:
         MerEdgeError: there is no clip.
     """
+    if task == "multiclass":
+        one = targets.sum(axis=1) == 1
+        probabilities, targets = probabilities[one], targets[one]
     if targets.size == 0:
         raise MerEdgeError(
             "no clip of the split 'valid'; expected some to fit the temperature on; "
@@ -123,32 +145,49 @@ def fit_temperature(probabilities: NDArray[np.float64], targets: NDArray[np.bool
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
-        return negative_log_likelihood(scale(probabilities, np.exp(log_temperature)), targets)
+        scaled = scale(probabilities, np.exp(log_temperature), task)
+        if task == "multiclass":
+            return float(-np.log(np.maximum(scaled[targets], LEAST_PROBABILITY)).mean())
+        return negative_log_likelihood(scaled, targets)
 
     low, high = np.log(TEMPERATURE_RANGE)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
 
 
-def scale(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """The probabilities after their logits were divided by ``temperature``; 0.5 stays 0.5."""
-    from scipy.special import expit, logit
+def scale(
+    probabilities: NDArray[np.float64], temperature: float, task: Task = "multilabel"
+) -> NDArray[np.float64]:
+    """The probabilities after their logits were divided by ``temperature``.
+
+    Of independent labels 0.5 stays 0.5; of exclusive ones, (..., labels), the most probable stays.
+    """
+    from scipy.special import logit
 
     kept = np.clip(probabilities, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    scaled: NDArray[np.float64] = expit(logit(kept) / temperature)
-    return scaled
+    # Of a softmax the logarithms are logits, less one number a clip that changes nothing.
+    logits = logit(kept) if task == "multilabel" else np.log(kept)
+    return probabilities_of(logits, task, temperature)
 
 
 def temperature_scaling(
     valid: tuple[NDArray[np.float64], NDArray[np.bool_]],
     evaluated: tuple[NDArray[np.float64], NDArray[np.bool_]],
+    task: Task = "multilabel",
 ) -> TemperatureScaling:
     """Fit on the one split, report the other; each is probabilities and truth (clips, labels)."""
-    temperature = fit_temperature(*valid)
+    temperature = fit_temperature(*valid, task)
     probabilities, targets = evaluated
+    exclusive = task == "multiclass" and bool((targets.sum(1) == 1).all())
+
+    def reliability_of(found: NDArray[np.float64]) -> Reliability:
+        if exclusive:
+            return decision_reliability(found, targets)
+        return reliability(found.ravel(), targets.ravel())
+
     return TemperatureScaling(
         temperature=temperature,
         valid_clips=len(valid[0]),
-        before=reliability(probabilities.ravel(), targets.ravel()),
-        after=reliability(scale(probabilities, temperature).ravel(), targets.ravel()),
+        before=reliability_of(probabilities),
+        after=reliability_of(scale(probabilities, temperature, task)),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_edge.decision import DecisionRule
 from mer_edge.errors import MerEdgeError
 from mer_edge.segments import MODALITIES
 from train.evaluation.calibration import (
@@ -16,11 +17,18 @@ from train.evaluation.calibration import (
     calibration,
     temperature_scaling,
 )
+from train.evaluation.coverage import Coverage, coverage_of
 from train.evaluation.headline import headline
-from train.evaluation.intervals import Bootstrap, ScoreIntervals, score_intervals
+from train.evaluation.intervals import (
+    Bootstrap,
+    ClassIntervals,
+    ScoreIntervals,
+    class_intervals,
+    score_intervals,
+)
 from train.evaluation.significance import PairedTest, paired_t_test
 from train.evaluation.subject import ClipPredictions, SubjectInfo
-from train.metrics import ClassScores, Counts, Scores, decide, score, score_classes
+from train.metrics import ClassScores, Counts, Scores, score, score_classes
 
 EVALUATION_SCHEMA_VERSION = 1
 
@@ -37,9 +45,10 @@ class LabelConfusion:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What the subject is worth at given thresholds."""
+    """How good the subject's decisions are at given thresholds."""
 
     thresholds: dict[str, float]
+    """None of exclusive labels: the most probable one is the decision."""
     scores: Scores
     intervals: ScoreIntervals
     confusion: dict[str, LabelConfusion]
@@ -66,16 +75,22 @@ class SubjectEvaluation:
     headline: dict[str, float]
     """The figures of ``train.evaluation.headline``."""
     tuned: OperatingPoint
-    """At the thresholds that were tuned on the validation split when it was trained."""
-    at_half: OperatingPoint
+    """At the thresholds that were tuned on the validation split when it was trained; of exclusive
+    labels by the most probable one."""
+    at_half: OperatingPoint | None
+    """None of exclusive labels."""
     classes: ClassScores | None
     """None unless every clip has exactly one label."""
     calibration: Calibration
     temperature: TemperatureScaling | None
-    """None unless asked for. It changes probabilities, not one decision at 0.5."""
+    """None unless asked for. It changes probabilities, not one decision at 0.5, nor which label is
+    the most probable."""
     modality_weights: dict[str, WeightSummary]
     """Keys ``audio``, ``visual``, ``text``."""
     notes: list[str]
+    class_intervals: ClassIntervals | None = None
+    """Of exclusive labels, where every clip has one; so is the coverage."""
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True)
@@ -135,32 +150,43 @@ def evaluate_predictions(
         valid: what it said of the validation split, to fit a temperature on; None: none is.
     """
     probabilities, truth = predictions.probabilities, predictions.targets
-    half = [0.5] * len(info.labels)
+    exclusive = info.task == "multiclass"
+    half = DecisionRule("multilabel", (0.5,) * len(info.labels))
+    classes = score_classes(probabilities, truth)
+    if exclusive and classes is None:
+        count = int((truth.sum(axis=1) != 1).sum())
+        told = f"{count} clips have not exactly one label: no accuracy, UAR, confusion or coverage"
+        notes = [*notes, told]
+    by_class = exclusive and classes is not None
     return SubjectEvaluation(
         info=info,
-        headline=headline(predictions, info.thresholds, info.labels),
-        tuned=_at(info.thresholds, predictions, info.labels, bootstrap),
-        at_half=_at(half, predictions, info.labels, bootstrap),
-        classes=score_classes(probabilities, truth),
-        calibration=calibration(probabilities, truth, info.labels),
+        headline=headline(predictions, info.rule, info.labels),
+        tuned=_at(info.rule, predictions, info.labels, bootstrap),
+        at_half=None if exclusive else _at(half, predictions, info.labels, bootstrap),
+        classes=classes,
+        calibration=calibration(probabilities, truth, info.labels, info.task),
         temperature=None
         if valid is None
-        else temperature_scaling((valid.probabilities, valid.targets), (probabilities, truth)),
+        else temperature_scaling(
+            (valid.probabilities, valid.targets), (probabilities, truth), info.task
+        ),
         modality_weights={
             name: summarise_weights(predictions.weights[:, i], truth, info.labels)
             for i, name in enumerate(MODALITIES)
         },
         notes=list(notes),
+        class_intervals=class_intervals(probabilities, truth, bootstrap) if by_class else None,
+        coverage=coverage_of(probabilities, truth, info.min_confidence) if by_class else None,
     )
 
 
 def _at(
-    thresholds: Sequence[float],
+    rule: DecisionRule,
     predictions: ClipPredictions,
     labels: Sequence[str],
     bootstrap: Bootstrap,
 ) -> OperatingPoint:
-    decided, truth = decide(predictions.probabilities, thresholds), predictions.targets
+    decided, truth = rule.decide(predictions.probabilities), predictions.targets
     counts = Counts.of(decided, truth)
     table = np.stack(
         [
@@ -171,7 +197,7 @@ def _at(
         ]
     )
     return OperatingPoint(
-        thresholds=dict(zip(labels, thresholds, strict=True)),
+        thresholds=dict(zip(labels, rule.thresholds, strict=False)),
         scores=score(decided, truth, labels),
         intervals=score_intervals(decided, truth, labels, bootstrap),
         confusion={label: LabelConfusion(*table[:, i].tolist()) for i, label in enumerate(labels)},
@@ -216,7 +242,10 @@ def compare(first: Sequence[SubjectEvaluation], second: Sequence[SubjectEvaluati
         )
     seeds = sorted(ours)
     figures = {}
-    for name in ours[seeds[0]].headline:
+    sides = (*ours.values(), *theirs.values())
+    for name in sides[0].headline:
+        if any(name not in one.headline for one in sides):
+            continue  # of exclusive labels there are fewer figures
         first_values = [ours[seed].headline[name] for seed in seeds]
         second_values = [theirs[seed].headline[name] for seed in seeds]
         test = paired_t_test(first_values, second_values)

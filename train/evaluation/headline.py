@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mer_edge.decision import DecisionRule
 from train.evaluation.subject import ClipPredictions
 from train.metrics import decide, score, score_classes
 
@@ -17,24 +18,29 @@ HEADLINES = {
     "unweighted_average_recall": "UAR",
     "class_accuracy": "class accuracy",
 }
-"""What each figure is called in tables. The last two exist where every clip has one label."""
+"""What each figure is called in tables. The last two exist where every clip has one label; of
+exclusive labels they and the first, the macro-F1 of the most probable label, are all there are."""
 
 
 def headline(
-    predictions: ClipPredictions, thresholds: Sequence[float], labels: Sequence[str]
+    predictions: ClipPredictions, rule: DecisionRule, labels: Sequence[str]
 ) -> dict[str, float]:
-    """The figures of :data:`HEADLINES` that these clips have, at ``thresholds`` and at 0.5."""
+    """The figures of :data:`HEADLINES` that these clips have.
+
+    Of independent labels at the rule's thresholds and at 0.5.
+    """
     probabilities, truth = predictions.probabilities, predictions.targets
-    tuned = score(decide(probabilities, thresholds), truth, labels)
-    half = score(decide(probabilities, 0.5), truth, labels)
-    figures = {
-        "f1": tuned.f1,
-        "accuracy": tuned.accuracy,
-        "weighted_accuracy": tuned.weighted_accuracy,
-        "f1_at_half": half.f1,
-        "accuracy_at_half": half.accuracy,
-        "weighted_accuracy_at_half": half.weighted_accuracy,
-    }
+    tuned = score(rule.decide(probabilities), truth, labels)
+    figures = {"f1": tuned.f1}
+    if rule.task == "multilabel":
+        half = score(decide(probabilities, 0.5), truth, labels)
+        figures |= {
+            "accuracy": tuned.accuracy,
+            "weighted_accuracy": tuned.weighted_accuracy,
+            "f1_at_half": half.f1,
+            "accuracy_at_half": half.accuracy,
+            "weighted_accuracy_at_half": half.weighted_accuracy,
+        }
     classes = score_classes(probabilities, truth)
     if classes is not None:
         figures["unweighted_average_recall"] = classes.unweighted_average_recall

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,41 @@ class ScoreIntervals:
     label_f1: dict[str, Interval]
 
 
+@dataclass(frozen=True)
+class ClassIntervals:
+    """Of the most probable class, where every clip has exactly one."""
+
+    accuracy: Interval
+    unweighted_average_recall: Interval
+
+
+def class_intervals(
+    probabilities: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    bootstrap: Bootstrap = Bootstrap(),
+) -> ClassIntervals:
+    """Percentile intervals over clips, (clips, labels) both, exactly one label a clip.
+
+    Of a resample without a class the recall is the mean over the others.
+    """
+    truth = targets.argmax(1)
+    right = probabilities.argmax(1) == truth
+
+    def statistic(chosen: NDArray[np.int64], axis: int = -1) -> NDArray[np.float64]:
+        found, classes = right[chosen], truth[chosen]
+        recalls = []
+        for label in range(targets.shape[1]):
+            clips = classes == label
+            count = clips.sum(axis)
+            recalls.append(
+                np.where(count, (found & clips).sum(axis) / np.maximum(count, 1), np.nan)
+            )
+        return np.stack([found.mean(axis), np.nanmean(recalls, axis=0)])
+
+    low, high = _percentiles(len(targets), statistic, bootstrap)
+    return ClassIntervals(*(Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)))
+
+
 def score_intervals(
     predictions: NDArray[np.bool_],
     targets: NDArray[np.bool_],
@@ -63,16 +98,24 @@ def score_intervals(
     All labels of a clip are drawn together. With one clip every interval is a point. A resample
     without positives scores as :class:`train.metrics.Counts` says, so none of the ends is NaN.
     """
-    if len(targets) == 1:
-        scores = _statistics(Counts.of(predictions, targets))
-        return _named(scores, scores, labels)
-    from scipy.stats import bootstrap as scipy_bootstrap
 
-    def statistic(chosen: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+    def statistic(chosen: NDArray[np.int64], axis: int = -1) -> NDArray[np.float64]:
         return _statistics(Counts.of(predictions[chosen], targets[chosen]))
 
+    return _named(*_percentiles(len(targets), statistic, bootstrap), labels)
+
+
+def _percentiles(
+    clips: int, statistic: Callable[..., NDArray[np.float64]], bootstrap: Bootstrap
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both ends of a statistic of the chosen clips' numbers, (..., clips) -> (scores, ...)."""
+    if clips == 1:
+        alone = statistic(np.zeros(1, np.int64))
+        return alone, alone
+    from scipy.stats import bootstrap as scipy_bootstrap
+
     found = scipy_bootstrap(
-        (np.arange(len(targets)),),
+        (np.arange(clips),),
         statistic,
         n_resamples=bootstrap.resamples,
         batch=RESAMPLES_AT_A_TIME,
@@ -81,7 +124,7 @@ def score_intervals(
         method="percentile",
         rng=np.random.default_rng(bootstrap.seed),
     ).confidence_interval
-    return _named(found.low, found.high, labels)
+    return found.low, found.high
 
 
 def _statistics(counts: Counts) -> NDArray[np.float64]:

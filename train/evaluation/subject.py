@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mer_edge.bundle import MANIFEST, Bundle
 from mer_edge.clip import Clip
+from mer_edge.decision import DecisionRule, Task
 from mer_edge.errors import MerEdgeError
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
 from mer_edge.model.checkpoint_files import CONFIG_FILE, checkpoint_directory
@@ -40,7 +41,7 @@ class ClipPredictions:
     """What a subject says of clips, in their order."""
 
     probabilities: NDArray[np.float64]
-    """shape = (clips, labels)"""
+    """shape = (clips, labels), calibrated as the subject says"""
     targets: NDArray[np.bool_]
     """shape = (clips, labels)"""
     weights: NDArray[np.float64]
@@ -60,13 +61,21 @@ class SubjectInfo:
     preset: str
     labels: list[str]
     thresholds: list[float]
-    """Per label, tuned on the run's validation split."""
+    """Per label, tuned on the run's validation split; none of exclusive labels."""
     parameters: int | None
     """None for a bundle: export folds some away."""
     seed: int | None
     data_fingerprint: str
     """Of the data it was trained on; "" where nothing says so."""
     notice: str
+    task: Task = "multilabel"
+    min_confidence: float | None = None
+    """Of exclusive labels: a decision below it is "uncertain"."""
+
+    @property
+    def rule(self) -> DecisionRule:
+        """How its probabilities, which are calibrated already, become a decision."""
+        return DecisionRule(self.task, tuple(self.thresholds))
 
 
 class Subject(Protocol):
@@ -134,6 +143,8 @@ class RunSubject:
             seed=_seed(self.checkpoint.provenance),
             data_fingerprint=self.checkpoint.provenance.get("train_data_fingerprint", ""),
             notice=self.checkpoint.notice,
+            task=config.task,
+            min_confidence=self.checkpoint.min_confidence,
         )
 
     def predict(self, ready: Sequence[ReadySample], progress: Progress) -> ClipPredictions:
@@ -143,7 +154,9 @@ class RunSubject:
             found = predict(self.model, self.labelled(ready), self.options)
         progress.step(f"ask {self.info.name}", len(ready), len(ready))
         assert found.weights is not None
-        return ClipPredictions(found.probabilities, found.targets, found.weights)
+        assert found.logits is not None
+        probabilities = self.checkpoint.rule.probabilities(found.logits)
+        return ClipPredictions(probabilities, found.targets, found.weights)
 
     def labelled(self, ready: Sequence[ReadySample]) -> list[LabelledClip]:
         """The clips with their words as numbers, in their order."""
@@ -181,6 +194,8 @@ class BundleSubject:
             seed=_seed(provenance),
             data_fingerprint=provenance.get("train_data_fingerprint", ""),
             notice=manifest.notice,
+            task=manifest.task,
+            min_confidence=manifest.min_confidence,
         )
 
     def predict(self, ready: Sequence[ReadySample], progress: Progress) -> ClipPredictions:

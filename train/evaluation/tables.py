@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from train.evaluation.calibration import Reliability
+from train.evaluation.coverage import Coverage
 from train.evaluation.evaluation import Comparison, Evaluation, OperatingPoint, SubjectEvaluation
 from train.evaluation.headline import HEADLINES
 from train.evaluation.intervals import Interval
@@ -35,7 +36,8 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
         soft_wrap=True,
     )
     if len(subjects) == 1:
-        console.print(label_table(subjects[0]))
+        exclusive = subjects[0].info.task == "multiclass"
+        console.print((class_table if exclusive else label_table)(subjects[0]))
     elif len(subjects) <= MOST_BESIDE:
         console.print(side_by_side(subjects))
     else:
@@ -51,6 +53,7 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
 def label_table(subject: SubjectEvaluation) -> Table:
     """A row a label, the averages last; tuned thresholds and 0.5 side by side."""
     tuned, half = subject.tuned, subject.at_half
+    assert half is not None  # which only exclusive labels lack
     table = _table(Text(subject.info.name))
     for name in ("yes", "above", "Acc", "WA", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -69,6 +72,35 @@ def label_table(subject: SubjectEvaluation) -> Table:
     average = (*_three(tuned, None), interval_text(tuned.intervals.f1), *_three(half, None))
     table.add_row("average", "", "", *average, style="bold")
     return table
+
+
+def class_table(subject: SubjectEvaluation) -> Table:
+    """A row an exclusive label, the averages last: of the most probable label."""
+    tuned = subject.tuned
+    table = _table(Text(subject.info.name))
+    for name in ("clips", "recall", "precision", "F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("of F1", no_wrap=True)
+    for label in subject.info.labels:
+        found = tuned.confusion[label]
+        right = found.true_positives
+        table.add_row(
+            Text(label),
+            str(right + found.false_negatives),
+            _share(right, right + found.false_negatives),
+            _share(right, right + found.false_positives),
+            f"{tuned.scores.labels[label].f1:.3f}",
+            interval_text(tuned.intervals.label_f1[label]),
+        )
+    classes = subject.classes
+    recall = "-" if classes is None else f"{classes.unweighted_average_recall:.3f}"
+    interval = interval_text(tuned.intervals.f1)
+    table.add_row("average", "", recall, "", f"{tuned.scores.f1:.3f}", interval, style="bold")
+    return table
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.3f}" if whole else "-"
 
 
 def side_by_side(subjects: Sequence[SubjectEvaluation]) -> Table:
@@ -92,7 +124,7 @@ def side_by_side(subjects: Sequence[SubjectEvaluation]) -> Table:
                 for s in subjects
             ),
         )
-    ece = [s.calibration.overall.expected_calibration_error for s in subjects]
+    ece = [calibration_shown(s).expected_calibration_error for s in subjects]
     table.add_row("calibration error", *(f"{error:.3f}" for error in ece))
     return table
 
@@ -106,11 +138,16 @@ def one_below_the_other(subjects: Sequence[SubjectEvaluation]) -> Table:
         table.add_column(HEADLINES[key].replace("Avg ", ""), justify="right")
     table.add_column("ECE", justify="right")
     for subject in subjects:
-        ece = subject.calibration.overall.expected_calibration_error
+        ece = calibration_shown(subject).expected_calibration_error
         values = [*(subject.headline[key] for key in figures), ece]
         name = Text(subject.info.name)
         table.add_row(name, subject.info.variant, *(f"{value:.3f}" for value in values))
     return table
+
+
+def calibration_shown(subject: SubjectEvaluation) -> Reliability:
+    """That of the decision where the labels are exclusive, else of all labels together."""
+    return subject.calibration.decision or subject.calibration.overall
 
 
 def _table(first: Text | str) -> Table:
@@ -179,12 +216,16 @@ def _more(subjects: Sequence[SubjectEvaluation]) -> list[str]:
 def _more_of(subject: SubjectEvaluation) -> list[str]:
     lines = []
     if subject.classes is not None:
-        found = subject.classes
+        found, ends = subject.classes, subject.class_intervals
+        accuracy = "" if ends is None else f" {interval_text(ends.accuracy)}"
+        recall = "" if ends is None else f" {interval_text(ends.unweighted_average_recall)}"
         lines.append(
-            f"most probable class: accuracy {found.accuracy:.3f}, UAR "
-            f"{found.unweighted_average_recall:.3f}, weighted F1 {found.weighted_f1:.3f}"
+            f"most probable class: accuracy {found.accuracy:.3f}{accuracy}, UAR "
+            f"{found.unweighted_average_recall:.3f}{recall}, weighted F1 {found.weighted_f1:.3f}"
         )
-    lines.append(f"calibration: {_calibrated(subject.calibration.overall)}")
+    if subject.coverage is not None:
+        lines += _covered(subject.coverage)
+    lines.append(f"calibration: {_calibrated(calibration_shown(subject))}")
     if subject.temperature is not None:
         scaled = subject.temperature
         lines.append(f"with temperature {scaled.temperature:.2f}: {_calibrated(scaled.after)}")
@@ -194,6 +235,23 @@ def _more_of(subject: SubjectEvaluation) -> list[str]:
         if one.mean is not None
     )
     return [*lines, f"mean weight where present: {weights}"]
+
+
+def _covered(coverage: Coverage) -> list[str]:
+    points = ", ".join(
+        f"{point.accuracy:.3f} of {point.coverage:.0%}"
+        for point in coverage.points
+        if point.accuracy is not None
+    )
+    lines = [f"accuracy of the surest clips: {points}"]
+    own = coverage.own
+    if own is not None:
+        accuracy = "" if own.accuracy is None else f", of which {own.accuracy:.3f} are right"
+        lines.append(
+            f"at its min_confidence {own.min_confidence:.3f}: {own.coverage:.1%} are decided"
+            f"{accuracy}, the others are uncertain"
+        )
+    return lines
 
 
 def _calibrated(one: Reliability) -> str:
@@ -210,5 +268,9 @@ def _three(point: OperatingPoint, label: str | None) -> list[str]:
 
 def _interval_of(subject: SubjectEvaluation, key: str) -> str:
     point = subject.at_half if key.endswith("_at_half") else subject.tuned
-    interval = getattr(point.intervals, key.removesuffix("_at_half"), None)
+    ends = None if point is None else point.intervals
+    interval = getattr(ends, key.removesuffix("_at_half"), None)
+    if subject.class_intervals is not None and interval is None:
+        name = key.removeprefix("class_")
+        interval = getattr(subject.class_intervals, name, None)
     return "" if interval is None else f" {interval_text(interval)}"

@@ -68,7 +68,7 @@ def _write_subject(folder: Path, one: Evaluated) -> None:
     if sum(found.clips > 0 for found in summary.modality_weights.values()) > 1:
         draw_weights(summary, one.predictions, folder / "weights.png")
     if one.history:
-        draw_curves(one.history, summary.info.name, folder / "curves.png")
+        draw_curves(one.history, summary.info.name, folder / "curves.png", summary.info.task)
     if one.features:
         title = f"{summary.info.name}: t-SNE of the clips' features"
         draw_features(one.features, summary.info.labels, title, folder / "features.png")

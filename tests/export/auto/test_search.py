@@ -9,6 +9,7 @@ from export.auto.search import judged, measure_plans
 from export.auto.speed import typical_feed
 from export.exporter import tokenizer_of
 from export.precision.half import to_fp16
+from mer_edge.decision import DecisionRule
 from mer_edge.samples.clips import load_sample
 from mer_edge.samples.manifest import read_manifest
 from tests.export.broken import with_noisy_weights
@@ -48,7 +49,7 @@ def test_every_mix_is_measured_against_fp32(exported, clips, tmp_path):
         files,
         manifest.graphs,
         manifest.shape_ranges,
-        exported.checkpoint.thresholds,
+        exported.checkpoint.rule,
         clips,
         tokenizer_of(exported.checkpoint),
         lambda *step: told.append(step),
@@ -71,4 +72,15 @@ def test_every_mix_is_measured_against_fp32(exported, clips, tmp_path):
 def test_what_is_not_a_number_agrees_with_nothing():
     reference = np.array([[0.1, 0.9], [0.2, 0.8]])
     found = np.array([[np.nan, 0.9], [0.2, 0.4]])
-    assert judged(reference, found, np.array([0.5, 0.5])) == (0.5, (1.0 + 0.4) / 4)
+    assert judged(reference, found, DecisionRule("multilabel", (0.5, 0.5))) == (
+        0.5,
+        (1.0 + 0.4) / 4,
+    )
+
+
+def test_exclusive_labels_agree_by_their_most_probable():
+    reference = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.2, 0.6]])
+    found = np.array([[0.5, 0.4, 0.1], [0.5, 0.4, 0.1], [np.nan, 0.2, 0.6]])
+    agreement, change = judged(reference, found, DecisionRule("multiclass"))
+    assert agreement == pytest.approx(1 / 3)
+    assert change == pytest.approx((0.4 + 0.4 + 1.0) / 9)

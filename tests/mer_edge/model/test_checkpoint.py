@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mer_edge.decision import Temperatures, probabilities_of
 from mer_edge.errors import MerEdgeError
-from mer_edge.model.checkpoint import load_checkpoint, save_checkpoint
+from mer_edge.model.checkpoint import calibrate_checkpoint, load_checkpoint, save_checkpoint
 from mer_edge.model.config import TINY, with_variant
 from tests.mer_edge.model.batches import random_batch, tiny_model
 
@@ -102,8 +103,12 @@ def change_config(directory: Path, change: Callable[[dict[str, Any]], object]) -
         (lambda c: c["model"]["visual"].update(channels=[8, 12, 16, 0]), "visual.channels is 0"),
         (lambda c: c["model"]["visual"].update(channels=[8, 12, 16, 32]), "has the shape"),
         (lambda c: c["model"].update(audio_sem_positions=[]), "surplus key vggish.sems.1"),
+        (lambda c: c["model"].update(task="ranking"), "Invalid enum value 'ranking'"),
+        (lambda c: c["model"].update(task="multiclass"), "4 thresholds of exclusive labels"),
+        (lambda c: c.update(min_confidence=0.5), "min_confidence of independent labels"),
+        (lambda c: c["temperatures"].update(visual=0), "the temperature visual is 0"),
         (lambda c: c["thresholds"].pop(), "3 thresholds for 4 labels"),
-        (lambda c: c["thresholds"].__setitem__(0, 1.5), r"expected numbers in \[0, 1\]"),
+        (lambda c: c["thresholds"].__setitem__(0, 1.5), r"expected probabilities in \[0, 1\]"),
     ],
 )
 def test_wrong_configuration_is_named(
@@ -176,3 +181,52 @@ def test_a_configuration_from_before_the_variants_is_the_full_model(saved: Path)
     config = load_checkpoint(saved).model.config
     assert config.modalities == ("audio", "visual", "text")
     assert config.cross_modal == "mbt"
+
+
+def test_a_checkpoint_from_before_exclusive_labels_has_independent_ones(saved: Path) -> None:
+    def older(config: dict[str, Any]) -> None:
+        del config["model"]["task"], config["temperatures"], config["min_confidence"]
+
+    change_config(saved, older)
+    checkpoint = load_checkpoint(saved)
+    assert checkpoint.model.config.task == "multilabel"
+    assert checkpoint.temperatures == Temperatures(1.0, 1.0, 1.0, 1.0)
+    assert checkpoint.min_confidence is None
+    assert checkpoint.rule.thresholds == tuple(THRESHOLDS)
+
+
+def test_exclusive_labels_have_no_thresholds(tmp_path: Path) -> None:
+    model = tiny_model(labels=LABELS, task="multiclass")
+    with pytest.raises(MerEdgeError, match="4 thresholds of exclusive labels; expected none"):
+        save_checkpoint(tmp_path / "run", model, "{}", THRESHOLDS)
+    save_checkpoint(tmp_path / "run", model, "{}", [])
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert checkpoint.model.config.task == checkpoint.rule.task == "multiclass"
+
+
+def test_calibration_is_written_beside_the_weights(tmp_path: Path) -> None:
+    run, temperatures = tmp_path / "run", Temperatures(2.0, 3.0, 0.5, 1.5)
+    save_checkpoint(run / "best", tiny_model(labels=LABELS, task="multiclass"), "{}", [])
+    weights = (run / "best/model.safetensors").read_bytes()
+    calibrate_checkpoint(run, temperatures, 0.45)
+    checkpoint = load_checkpoint(run)
+    assert checkpoint.temperatures == temperatures
+    assert checkpoint.rule.temperature == 1.5
+    assert checkpoint.min_confidence == 0.45
+    assert (run / "best/model.safetensors").read_bytes() == weights
+    with pytest.raises(MerEdgeError, match="min_confidence is 2"):
+        calibrate_checkpoint(run, temperatures, 2.0)
+    assert load_checkpoint(run).min_confidence == 0.45
+
+
+def test_a_temperature_takes_the_thresholds_of_independent_labels_along(saved: Path) -> None:
+    logits = torch.randn(200, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    before = load_checkpoint(saved).rule
+    calibrate_checkpoint(saved, Temperatures(fused=2.0))
+    calibrate_checkpoint(saved, Temperatures(fused=3.0))
+    after = load_checkpoint(saved).rule
+    assert after.thresholds[0] == pytest.approx(0.5)
+    assert after.thresholds[3] == pytest.approx(1 / (1 + 19 ** (1 / 3)))  # 0.05 has odds of 1 : 19
+    decided = after.decide(after.probabilities(logits))
+    assert (decided == before.decide(probabilities_of(logits))).all()
+    assert 0.2 < decided.mean() < 0.8

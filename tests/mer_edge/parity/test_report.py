@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from mer_edge.decision import DecisionRule
 from mer_edge.errors import MerEdgeError
 from mer_edge.parity.comparison import compare
 from mer_edge.parity.decisions import pooled_decisions
@@ -90,17 +91,21 @@ def test_of_each_tensor_the_case_nearest_to_its_limit_is_kept():
 
 def test_decisions_on_what_is_not_finite_are_left_out():
     logits = np.array([[1.0, -1.0], [np.nan, 0.0]])
-    limits, thresholds = LIMITS["fp32"], np.array([0.5, 0.5])
-    found = pooled_decisions("chain", "real", [("b", logits, logits)], thresholds, limits)
+    limits, rule = LIMITS["fp32"], DecisionRule("multilabel", (0.5, 0.5))
+    found = pooled_decisions("chain", "real", [("b", logits, logits)], rule, limits)
     assert found is not None
     assert (found.clips, found.agreement) == (1, 1.0)
-    assert pooled_decisions("chain", "real", [], thresholds, limits) is None
+    assert pooled_decisions("chain", "real", [], rule, limits) is None
 
 
 def with_decisions() -> ParityReport:
     logits = np.array([[1.0, -1.0]])
     decisions = pooled_decisions(
-        "chain", "golden", [("g", logits, -logits)], np.array([0.5, 0.5]), LIMITS["int8"]
+        "chain",
+        "golden",
+        [("g", logits, -logits)],
+        DecisionRule("multilabel", (0.5, 0.5)),
+        LIMITS["int8"],
     )
     assert decisions is not None
     precisions = {"audio": "int8", "fusion": "fp32"}

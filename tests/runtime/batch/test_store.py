@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -302,3 +303,39 @@ def test_a_limit_on_files_says_where_the_results_are(tmp_path: Path, name: str, 
     )
     assert run(out, RECORDS[:2]) == ["b"]
     assert told(out) == lines_of(RECORDS[:2])
+
+
+def test_a_table_comes_back_as_its_lines_with_how_it_was_decided(tmp_path: Path) -> None:
+    from runtime.batch.table import read_table
+
+    out = tmp_path / "r.parquet"
+    independent = replace(result("a", 1), thresholds={"happy": 0.5, "sad": 0.25}, confidence=0.7)
+    exclusive = replace(
+        result("b", 1), task="multiclass", uncertain=True, min_confidence=0.8, decision=[]
+    )
+    records = [FileRecord(r.source, r.source, (r,), None) for r in (independent, exclusive)]
+    with Store(out, SETTINGS, LABELS) as store:
+        for item in records:
+            store.add(item)
+        store.finish()
+    read_table(out, tmp_path / "lines.jsonl")
+    found = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert found == lines_of(records)
+
+
+def test_a_table_of_an_earlier_release_is_read_without_what_it_lacks(tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    from runtime.batch.table import read_table
+
+    later = ["model", "task", "confidence", "uncertain", "min_confidence", "thresholds"]
+
+    out = tmp_path / "r.parquet"
+    with Store(out, SETTINGS, LABELS) as store:
+        store.add(RECORDS[0])
+        store.finish()
+    parquet.write_table(parquet.read_table(out).drop_columns(later), out)
+    read_table(out, tmp_path / "lines.jsonl")
+    (found,) = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    (whole,) = lines_of([RECORDS[0]])
+    assert found == {name: value for name, value in whole.items() if name not in later}

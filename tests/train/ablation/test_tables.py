@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -106,3 +107,10 @@ def test_the_folder_gets_every_form(tmp_path):
 
 def test_a_single_value_has_no_deviation():
     assert spread([0.5]).deviation is None
+
+
+def test_the_legend_of_exclusive_labels_speaks_of_no_thresholds():
+    found = replace(ablation(), options={"task": "multiclass"})
+    assert "most probable label" in markdown(found)
+    assert "thresholds" not in markdown(found)
+    assert "thresholds tuned on validation, or 0.5" in markdown(ablation())

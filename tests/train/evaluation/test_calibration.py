@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, log_loss
 
@@ -82,3 +82,40 @@ def test_scaling_leaves_one_half_and_the_order():
 def test_no_validation_clip_is_refused():
     with pytest.raises(MerEdgeError, match="no clip of the split 'valid'"):
         fit_temperature(np.zeros((0, 2)), np.zeros((0, 2), bool))
+
+
+def drawn_classes(clips: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """As ``drawn``, of five exclusive labels."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (clips, 5))
+    chances = softmax(logits, axis=1)
+    classes = (rng.random((clips, 1)) > chances.cumsum(1)).sum(1).clip(max=4)
+    return softmax(logits * temperature, axis=1), np.eye(5, dtype=bool)[classes]
+
+
+@pytest.mark.parametrize("true_temperature", [0.5, 2.5])
+def test_finds_the_temperature_of_exclusive_labels(true_temperature):
+    found = fit_temperature(*drawn_classes(20_000, true_temperature), "multiclass")
+    assert found == pytest.approx(true_temperature, rel=0.05)
+
+
+def test_scaling_exclusive_labels_mends_how_sure_the_decision_is():
+    valid, test = drawn_classes(4000, 3.0, seed=1), drawn_classes(4000, 3.0, seed=2)
+    got = temperature_scaling(valid, test, "multiclass")
+    before, after = got.before, got.after
+    assert after.expected_calibration_error < 0.03 < 0.1 < before.expected_calibration_error
+    scaled = scale(test[0], got.temperature, "multiclass")
+    assert scaled.sum(1) == pytest.approx(1.0)
+    assert (scaled.argmax(1) == test[0].argmax(1)).all()
+    assert scale(test[0], 1.0, "multiclass") == pytest.approx(test[0], abs=1e-9)
+
+
+def test_the_error_of_a_decision_by_hand():
+    """Two clips at 0.8 of which one is right, two at 0.6 of which none is."""
+    probabilities = np.array([[0.8, 0.2], [0.2, 0.8], [0.6, 0.4], [0.4, 0.6]])
+    truth = np.array([[1, 0], [1, 0], [0, 1], [1, 0]], bool)
+    got = calibration(probabilities, truth, ["a", "b"], "multiclass")
+    assert got.decision.expected_calibration_error == pytest.approx((2 * 0.3 + 2 * 0.6) / 4)
+    assert calibration(probabilities, truth, ["a", "b"]).decision is None
+    both = np.ones((4, 2), bool)
+    assert calibration(probabilities, both, ["a", "b"], "multiclass").decision is None

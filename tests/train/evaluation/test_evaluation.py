@@ -5,12 +5,21 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from rich.console import Console
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from mer_edge.errors import MerEdgeError
-from train.evaluation.evaluation import compare, evaluate_predictions, summarise_weights
+from train.evaluation.evaluation import (
+    DataSummary,
+    Evaluation,
+    compare,
+    evaluate_predictions,
+    summarise_weights,
+)
 from train.evaluation.headline import headline
 from train.evaluation.intervals import Bootstrap
 from train.evaluation.subject import ClipPredictions, SubjectInfo
+from train.evaluation.tables import print_evaluation
 from train.metrics import decide, score
 
 QUICK = Bootstrap(resamples=100)
@@ -66,7 +75,7 @@ def test_scores_confusion_and_figures_agree_with_each_other():
 def test_several_labels_a_clip_have_no_class_scores():
     said = predictions(single=False)
     assert evaluate_predictions(INFO, said, QUICK).classes is None
-    assert set(headline(said, INFO.thresholds, INFO.labels)) == {
+    assert set(headline(said, INFO.rule, INFO.labels)) == {
         "f1",
         "accuracy",
         "weighted_accuracy",
@@ -113,3 +122,73 @@ def test_runs_are_paired_by_their_seeds():
 def test_runs_that_cannot_be_paired_are_refused(first, second, message):
     with pytest.raises(MerEdgeError, match=message):
         compare([evaluated(s, 0.5) for s in first], [evaluated(s, 0.4) for s in second])
+
+
+EXCLUSIVE = replace(INFO, task="multiclass", thresholds=[], min_confidence=0.5)
+
+
+def shares(clips: int = 60, single: bool = True) -> ClipPredictions:
+    said = predictions(clips, single)
+    noisy = np.maximum(said.probabilities - 0.35 * said.targets, 0.01)
+    return replace(said, probabilities=noisy / noisy.sum(1, keepdims=True))
+
+
+def test_exclusive_labels_are_scored_by_the_most_probable():
+    said = shares()
+    got = evaluate_predictions(EXCLUSIVE, said, QUICK, valid=said)
+    found, truth = said.probabilities.argmax(1), said.targets.argmax(1)
+    assert got.headline == {
+        "f1": pytest.approx(f1_score(truth, found, average="macro")),
+        "unweighted_average_recall": pytest.approx(balanced_accuracy_score(truth, found)),
+        "class_accuracy": pytest.approx(accuracy_score(truth, found)),
+    }
+    assert got.at_half is None
+    assert got.tuned.thresholds == {}
+    assert got.classes.macro_f1 == pytest.approx(got.tuned.scores.f1)
+    ends = got.class_intervals.accuracy
+    assert ends.low < got.classes.accuracy < ends.high
+    assert got.coverage.points[0].accuracy == pytest.approx(got.classes.accuracy)
+    assert got.coverage.own.coverage == (said.probabilities.max(1) >= 0.5).mean()
+    assert got.calibration.decision.bins[0].clips == 0  # of three the most probable has a third
+    assert got.temperature.before == got.calibration.decision
+    json.dumps(asdict(got), allow_nan=False)
+
+
+def test_exclusive_labels_on_clips_with_several_are_told():
+    got = evaluate_predictions(EXCLUSIVE, shares(single=False), QUICK)
+    assert (got.classes, got.coverage, got.class_intervals) == (None, None, None)
+    assert set(got.headline) == {"f1"}
+    assert "clips have not exactly one label" in got.notes[-1]
+
+
+def test_the_tables_of_exclusive_labels(capsys):
+    got = evaluate_predictions(EXCLUSIVE, shares(), QUICK)
+    data = DataSummary("DATA", "manifest", "test", 60, "", [], [])
+    console = Console(width=120, highlight=False)
+    print_evaluation(Evaluation(data, QUICK, [got], None), console)
+    shown = capsys.readouterr().out
+    header = next(line for line in shown.splitlines() if "recall" in line)
+    assert header.split() == ["one", "clips", "recall", "precision", "F1", "of", "F1"]
+    assert "at 0.5" not in shown
+    assert "above" not in shown
+    assert f"accuracy {got.classes.accuracy:.3f} [" in shown
+    assert "at its min_confidence 0.500:" in shown
+    assert "accuracy of the surest clips" in shown
+    other = replace(got, info=replace(got.info, name="two"))
+    print_evaluation(Evaluation(data, QUICK, [got, other], None), console)
+    beside = capsys.readouterr().out
+    row = next(line for line in beside.splitlines() if line.startswith("class accuracy"))
+    assert row.count(f"{got.classes.accuracy:.3f} [") == 2
+    assert "Avg WA" not in beside
+
+
+def test_runs_of_both_kinds_are_compared_by_the_figures_both_have():
+    exclusive, independent = [], []
+    for seed in (0, 1):
+        info = replace(EXCLUSIVE, seed=seed, path=f"e{seed}")
+        exclusive.append(evaluate_predictions(info, shares(), QUICK))
+        info = replace(INFO, seed=seed, path=f"i{seed}")
+        independent.append(evaluate_predictions(info, predictions(seed=seed), QUICK))
+    names = {"f1", "unweighted_average_recall", "class_accuracy"}
+    assert set(compare(exclusive, independent).figures) == names
+    assert set(compare(independent, exclusive).figures) == names

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mer_edge.errors import MerEdgeError
-from train.evaluation.intervals import Bootstrap, score_intervals
-from train.metrics import score
+from train.evaluation.intervals import Bootstrap, class_intervals, score_intervals
+from train.metrics import score, score_classes
 
 
 def decisions(clips: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -70,3 +70,26 @@ def test_refuses_what_gives_no_interval():
         Bootstrap(resamples=20)
     with pytest.raises(MerEdgeError, match="a confidence of 95; expected more than 0 and less"):
         Bootstrap(confidence=95)
+
+
+def test_class_intervals_are_the_percentiles_of_accuracy_and_recall():
+    rng = np.random.default_rng(5)
+    truth = np.eye(3, dtype=bool)[rng.choice(3, 60, p=(0.6, 0.35, 0.05))]
+    probabilities = rng.dirichlet((1, 1, 1), 60) + 0.5 * truth
+    got = class_intervals(probabilities, truth, Bootstrap(2000, 0.9, seed=3))
+    drawn = [np.random.default_rng(11 + i).integers(60, size=60) for i in range(2000)]
+    scores = [score_classes(probabilities[i], truth[i]) for i in drawn]
+    for interval, values in (
+        (got.accuracy, [s.accuracy for s in scores]),
+        (got.unweighted_average_recall, [s.unweighted_average_recall for s in scores]),
+    ):
+        # Accuracy moves in steps of 1/60, and a recall of three clips in large ones.
+        assert (interval.low, interval.high) == pytest.approx(
+            np.quantile(values, (0.05, 0.95)), abs=0.025
+        )
+
+
+def test_the_class_interval_of_one_clip_is_a_point():
+    got = class_intervals(np.array([[0.7, 0.3]]), np.array([[True, False]]))
+    assert (got.accuracy.low, got.accuracy.high) == (1.0, 1.0)
+    assert got.unweighted_average_recall.low == 1.0

@@ -8,16 +8,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mer_edge.bundle import Bundle, write_manifest
 from mer_edge.cli.main import main
+from mer_edge.decision import Temperatures
 from mer_edge.errors import MerEdgeError
+from mer_edge.model.checkpoint import calibrate_checkpoint, load_checkpoint, save_checkpoint
 from mer_edge.samples.sample import Sample
 from train.datasets.registry import DatasetOptions
 from train.evaluation.data import open_data
 from train.evaluation.features import clip_features, map_features
 from train.evaluation.intervals import Bootstrap
+from train.evaluation.pictures.curves import draw_curves
 from train.evaluation.pictures.embedding import draw_features
 from train.evaluation.session import Request, evaluate, unique_names
 from train.evaluation.subject import check_subject, open_subject
+from train.predict import predict
 from train.prepare import ReadySample
 from train.progress import Silent
 
@@ -192,3 +197,63 @@ def test_names_are_as_long_as_they_must_be(tmp_path):
     paths = [tmp_path / name for name in ("a/seed-0", "b/seed-0", "b/seed-1")]
     assert unique_names(paths[1:]) == ["seed-0", "seed-1"]
     assert unique_names(paths) == ["a-seed-0", "b-seed-0", "b-seed-1"]
+
+
+@pytest.fixture(scope="module")
+def exclusive(trained, tmp_path_factory):
+    """The demo's run and bundle as if their labels were exclusive, calibrated."""
+    folder = tmp_path_factory.mktemp("exclusive")
+    run, bundle = folder / "run", folder / "bundle"
+    known = load_checkpoint(trained.run)
+    known.model.config = replace(known.model.config, task="multiclass")
+    save_checkpoint(run, known.model, known.tokenizer_path.read_text(), [])
+    temperatures = Temperatures(audio=1.5, fused=0.5)
+    calibrate_checkpoint(run, temperatures, 0.6)
+    shutil.copytree(trained.bundle, bundle)
+    manifest = replace(
+        Bundle.load(bundle).manifest,
+        task="multiclass",
+        thresholds=[],
+        temperatures=temperatures,
+        min_confidence=0.6,
+    )
+    write_manifest(bundle, manifest)
+    return run, bundle
+
+
+def test_exclusive_labels_of_a_run_and_its_bundle_agree(
+    exclusive, trained, clips, tmp_path, capsys
+):
+    ready = clips["train"]
+    run, bundle = (open_subject(path, path.name).predict(ready, Silent()) for path in exclusive)
+    assert np.abs(run.probabilities - bundle.probabilities).max() < 1e-4
+    assert run.probabilities.sum(1) == pytest.approx(1.0)
+    plain = open_subject(trained.run, "plain")
+    logits = predict(plain.model, plain.labelled(ready), plain.options).logits
+    scaled = np.exp(2 * (logits - logits.max(1, keepdims=True)))  # of the fused temperature 0.5
+    assert run.probabilities == pytest.approx(scaled / scaled.sum(1, keepdims=True), abs=1e-5)
+
+    out = tmp_path / "found"
+    options = ["--data", str(trained.data), "--split", "train", "--temperature", "--out", str(out)]
+    options += ["--resamples", "100", "--cache", str(trained.store)]
+    assert main(["evaluate", *map(str, exclusive), *options]) == 0
+    shown = capsys.readouterr().out
+    assert "at its min_confidence 0.600:" in shown
+    first, second = json.loads((out / "evaluation.json").read_text())["subjects"]
+    assert first["info"]["task"] == second["info"]["task"] == "multiclass"
+    assert first["headline"] == pytest.approx(second["headline"], abs=1e-9)
+    assert first["coverage"]["own"]["coverage"] == second["coverage"]["own"]["coverage"]
+    assert first["at_half"] is None
+    assert (out / "run/classes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_history_of_exclusive_labels_is_drawn_under_its_names(tmp_path):
+    entry = dict.fromkeys(
+        ("train_loss", "valid_loss", "valid_f1", "valid_accuracy", "valid_weighted_accuracy"), 0.5
+    )
+    history = [{**entry, "epoch": 1, "best": True}]
+    draw_curves(history, "run", tmp_path / "curves.svg", "multiclass")
+    draw_curves(history, "run", tmp_path / "paper.svg")
+    drawn, paper = ((tmp_path / name).read_text() for name in ("curves.svg", "paper.svg"))
+    assert "<!-- UAR -->" in drawn
+    assert "<!-- Avg WA -->" in paper

@@ -10,7 +10,10 @@ from train.evaluation.pictures.canvas import clean, colour, new_figure, plain, s
 
 
 def draw_bars(subjects: Sequence[SubjectEvaluation], confidence: float, file: Path) -> None:
-    """Draw F1 at the tuned thresholds and its mean, in the first subject's order of labels."""
+    """Draw F1 and its mean, in the first subject's order of labels.
+
+    Of independent labels at the tuned thresholds, of exclusive ones of the most probable label.
+    """
     labels = subjects[0].info.labels
     places = [*labels, "average"]
     width = 0.8 / len(subjects)
@@ -40,8 +43,15 @@ def draw_bars(subjects: Sequence[SubjectEvaluation], confidence: float, file: Pa
     axes.set(
         ylim=(0, 1.02),
         ylabel="F1",
-        title=f"F1 at tuned thresholds, {confidence:.0%} bootstrap intervals",
+        title=f"F1 {_of(subjects)}, {confidence:.0%} bootstrap intervals",
     )
     if len(subjects) > 1:
         figure.legend(loc="outside lower center", ncols=min(4, len(subjects)), frameon=False)
     save(figure, file)
+
+
+def _of(subjects: Sequence[SubjectEvaluation]) -> str:
+    tasks = {subject.info.task for subject in subjects}
+    if tasks == {"multilabel"}:
+        return "at tuned thresholds"
+    return "of the most probable label" if tasks == {"multiclass"} else "of the decisions"

@@ -21,7 +21,9 @@ def draw_confusion(subject: SubjectEvaluation, file: Path) -> None:
     across = min(ACROSS, len(labels))
     down = -(-len(labels) // across)
     figure = new_figure(2.3 * across + 0.6, 2.5 * down + 0.5, "")
-    figure.suptitle(plain(f"{subject.info.name}: each label at its tuned threshold"))
+    exclusive = subject.info.task == "multiclass"
+    decided = "most probable or not" if exclusive else "at its tuned threshold"
+    figure.suptitle(plain(f"{subject.info.name}: each label {decided}"))
     for number, label in enumerate(labels):
         axes = figure.add_subplot(down, across, number + 1)
         table = _table(subject.tuned.confusion[label])

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mer_edge.decision import Task
 from mer_edge.errors import MerEdgeError
 from train.evaluation.pictures.canvas import BLUE, GREY, ORANGE, clean, new_figure, save
 
 
-def draw_curves(history: Sequence[dict[str, Any]], title: str, file: Path) -> None:
+def draw_curves(
+    history: Sequence[dict[str, Any]], title: str, file: Path, task: Task = "multilabel"
+) -> None:
     """Draw a run's ``history.json``; the last epoch that was the best so far is marked.
 
     Raises:
@@ -45,10 +48,13 @@ def draw_curves(history: Sequence[dict[str, Any]], title: str, file: Path) -> No
     losses.plot(epochs, series["train_loss"], color=BLUE, label="training, decision", **style)
     losses.plot(epochs, series["valid_loss"], color=ORANGE, label="validation, decision", **style)
     losses.set(title="loss")
-    scores.plot(epochs, series["valid_f1"], color="#2f7d4f", label="Avg F1", **style)
-    scores.plot(epochs, series["valid_accuracy"], color=BLUE, label="Avg Acc", **style)
-    scores.plot(epochs, series["valid_weighted_accuracy"], color=ORANGE, label="Avg WA", **style)
-    scores.set(title="validation split, tuned thresholds", ylim=(0, 1.02))
+    names, decided = ("Avg F1", "Avg Acc", "Avg WA"), "tuned thresholds"
+    if task == "multiclass":
+        names, decided = ("macro-F1", "accuracy", "UAR"), "most probable label"
+    scores.plot(epochs, series["valid_f1"], color="#2f7d4f", label=names[0], **style)
+    scores.plot(epochs, series["valid_accuracy"], color=BLUE, label=names[1], **style)
+    scores.plot(epochs, series["valid_weighted_accuracy"], color=ORANGE, label=names[2], **style)
+    scores.set(title=f"validation split, {decided}", ylim=(0, 1.02))
     for axes in (losses, scores):
         axes.legend(frameon=False)
     save(figure, file)
