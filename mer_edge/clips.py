@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mer_edge.clip import Clip, PreparedClip
 from mer_edge.empty_clips import without_empty
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import ANYTHING, Evidence
 from mer_edge.faces.face import FaceDetector
 from mer_edge.media.ahead import beside
 from mer_edge.media.clip_faces import AlignedFaces, ClipFaces, FaceFinder
@@ -26,8 +28,12 @@ from mer_edge.media.segmenting import segment_waveform
 from mer_edge.media.sound import Sound, SoundReader
 from mer_edge.media.source import Media, open_media
 from mer_edge.media.spans import Span, part_of, plan_spans
+from mer_edge.media.voice import VoiceListener
 from mer_edge.segments import FACE_SIZE_PX, MODALITIES, SAMPLE_RATE_HZ, SEGMENT_S
 from mer_edge.text.source import TextFound, TextOptions, find_text
+
+if TYPE_CHECKING:
+    from mer_edge.bundle import Manifest
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class ClipOptions:
 
     hwaccel: str | None = None
     """Decode a file's video on this kind of device (``cuda``, ``vaapi``, ...); None: the CPU."""
+    evidence: Evidence | None = None
+    """What sound and faces need to have a say: of a bundle, its own rule; None: to be there."""
 
     def __post_init__(self) -> None:
         if self.face < 1:
@@ -96,6 +104,11 @@ class ClipOptions:
         given = (self.face != 1, self.yunet is not None, self.hwaccel is not None)
         names = ("--face", "--yunet", "--hwaccel")
         return next((name for name, is_given in zip(names, given, strict=True) if is_given), None)
+
+
+def for_bundle(options: ClipOptions, manifest: Manifest) -> ClipOptions:
+    """The options with what a bundle says of its clips: what it decides by, and what has a say."""
+    return replace(options, modalities=manifest.modalities, evidence=manifest.evidence)
 
 
 def load_clips(
@@ -162,7 +175,9 @@ class _ClipMaker:
         if media.frames is not None and options.faces_aligned:
             self._finder = AlignedFaces()
         elif media.frames is not None:
-            self._finder = FaceFinder(media.path, detector or _open_detector(options), options.face)
+            self._finder = FaceFinder(
+                media.path, detector or _open_detector(options), options.face, options.evidence
+            )
         elif options.face != 1:
             raise MerEdgeError(
                 f"{media.path}: found --face {options.face} for a source without a picture; "
@@ -223,7 +238,8 @@ class _ClipMaker:
         if sound is None:
             silence = np.zeros(round((span.end_s - span.start_s) * SAMPLE_RATE_HZ))
             sound = Sound(silence.astype(np.float32), silence.astype(np.bool_))
-        heard = hear(sound, segments)
+        listens = (self._options.evidence or ANYTHING).voice and "audio" in self._options.modalities
+        heard = hear(sound, segments, VoiceListener() if listens else None)
         clip = Clip(
             text=span.text,
             waveform=segment_waveform(sound.samples, segments),
@@ -265,6 +281,11 @@ class _ClipMaker:
             notes.append(
                 f"In {faces.doubtful} frames something looks like a face; none is sure enough to "
                 "be one."
+            )
+        if faces.unreadable:
+            notes.append(
+                f"In {faces.unreadable} of {len(faces.present)} frames looked at the face is too "
+                "small or too blurred to be read."
             )
         if faces.most_in_a_frame > 1:
             notes.append(

@@ -46,6 +46,8 @@ class SeenFace:
     face: Face
     crop: NDArray[np.uint8]
     """shape = (224, 224, 3)"""
+    readable: bool = True
+    """Whether it is large and sharp enough to have a say."""
 
 
 @dataclass(eq=False)

@@ -1,5 +1,6 @@
 """Whole clips: every kind of source, every option, every absent modality."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from mer_edge.clip import PreparedClip
 from mer_edge.clips import ClipOptions, load_clips, prepare_clips
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.text.source import TextOptions
 from tests.grey_detector import Grey, level_of_crop
 from tests.media_files import (
@@ -21,6 +23,8 @@ from tests.media_files import (
     quadrants,
     write_media,
 )
+
+SPEECH = Path(__file__).parents[1] / "data" / "speech" / "speech.flac"
 
 
 def black(number: int, time_s: float, size: tuple[int, int]) -> np.ndarray:
@@ -104,6 +108,36 @@ def test_a_muted_track_has_no_say(tmp_path):
     (clip,) = load_clips(write_media(tmp_path / "a.mp4", picture, voice), detector=Grey())
     assert not clip.has_audio
     assert clip.face_present.all()
+
+
+def test_a_bundle_may_listen_to_voices_alone(tmp_path):
+    hums = ClipOptions(evidence=Evidence(voice=True))
+    hum = Voice("flac", 16_000, duration_s=3, wave=lambda t: 0.3 * np.sin(2 * np.pi * 50 * t))
+    path = write_media(tmp_path / "a.mkv", Picture(frames=75), hum)
+    (clip,) = load_clips(path, hums, detector=Grey())
+    assert not clip.has_audio
+    assert clip.waveform.any()
+    assert clip.notes == ("There is a voice in 0 of 3 segments with sound.",)
+    (clip,) = load_clips(SPEECH, hums)
+    assert clip.audio_present[:2].all()
+    silent = replace(hums, modalities=("visual",))
+    (clip,) = load_clips(path, silent, detector=Grey())
+    assert clip.notes == ()
+
+
+def test_a_bundle_may_leave_out_faces_that_are_too_small(tmp_path):
+    path = write_media(tmp_path / "a.mp4", Picture(frames=50), Voice(duration_s=2))
+    narrow = ClipOptions(evidence=Evidence(min_face_px=20))
+    (clip,) = load_clips(path, narrow, detector=Grey())
+    assert clip.face_present.all()
+    wide = ClipOptions(evidence=Evidence(min_face_px=100))
+    (clip,) = load_clips(path, wide, detector=Grey())
+    assert not clip.has_face
+    assert not clip.faces.any()
+    assert clip.notes == (
+        "A face was found in 0 of 2 frames looked at.",
+        "In 2 of 2 frames looked at the face is too small or too blurred to be read.",
+    )
 
 
 def test_a_silent_video(tmp_path):
