@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mer_edge.cli.main import EXIT_OK
 from mer_edge.errors import MerEdgeError
-from mer_edge.processor import needs_exact_int8
+from mer_edge.processor import describe_int8, needs_exact_int8
 from mer_edge.starter_bundle import in_commands
 from runtime.bundle_argument import add_bundle_argument, settle_bundle
 from runtime.engine_arguments import add_engine_arguments, engine_options
@@ -103,6 +103,7 @@ def _outcome(args: argparse.Namespace, bundle: Bundle, found: Verification) -> d
         "variant": bundle.manifest.variant,
         "device": args.device,
         "engine": found.engine,
+        "int8": describe_int8() if args.device == "cpu" else None,
         "version": __version__,
         "passed": found.passed,
         "first_difference": found.first_difference,
@@ -116,8 +117,6 @@ def _print(args: argparse.Namespace, bundle: Bundle, found: Verification) -> Non
 
     print(f"{args.bundle}: {bundle.manifest.variant}, {found.engine}")
     if bundle.manifest.precision == "int8" and args.device == "cpu":
-        from mer_edge.processor import describe_int8
-
         exact = any(needs_exact_int8(spec) for spec in bundle.manifest.graphs.values())
         print(f"this processor: {describe_int8()}" + (OLDER if exact else ""))
     if found.parity.measured:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,21 +53,34 @@ def prune_vocabulary(
     """
     settings = _wordpiece(tokenizer_json)
     vocabulary: dict[str, int] = settings["model"]["vocab"]
-    counts = _count(tokenizer_json, texts)
+    counts = count_tokens(tokenizer_json, texts)
     if not counts:
         raise MerEdgeError(
             "the texts to choose the vocabulary from hold no token; expected sentences or words, "
             "one a line; name a file with text in it"
         )
-    added = {token["content"] for token in settings["added_tokens"]}
     prefix: str = settings["model"]["continuing_subword_prefix"]
+    kept = {
+        token
+        for token, index in vocabulary.items()
+        if len(token.removeprefix(prefix)) == 1 or counts[index] >= least_count
+    }
+    return keep_tokens(tokenizer_json, kept)
+
+
+def keep_tokens(tokenizer_json: str, tokens: Collection[str]) -> PrunedVocabulary:
+    """Keep ``tokens``, as the vocabulary spells them ("##ing"), and the special tokens.
+
+    Raises:
+        MerEdgeError: not a WordPiece tokenizer.
+    """
+    settings = _wordpiece(tokenizer_json)
+    special = {token["content"] for token in settings["added_tokens"]}
+    special.add(settings["model"]["unk_token"])
     kept = sorted(
         index
-        for token, index in vocabulary.items()
-        if token in added
-        or token == settings["model"]["unk_token"]
-        or len(token.removeprefix(prefix)) == 1
-        or counts[index] >= least_count
+        for token, index in settings["model"]["vocab"].items()
+        if token in tokens or token in special
     )
     return PrunedVocabulary(_renumbered(settings, kept), np.array(kept, np.int64))
 
@@ -90,7 +103,8 @@ def _wordpiece(tokenizer_json: str) -> dict[str, Any]:
     return settings
 
 
-def _count(tokenizer_json: str, texts: Iterable[str]) -> Counter[int]:
+def count_tokens(tokenizer_json: str, texts: Iterable[str]) -> Counter[int]:
+    """How often each token's number is in ``texts``."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from mer_edge.decision import Task
 from mer_edge.errors import MerEdgeError
-from mer_edge.segments import MODALITIES
+from mer_edge.segments import FACE_SIZE_PX, MODALITIES
 
 SemAttention = Literal["spatial", "key", "tokens"]
 CrossModal = Literal["mbt", "joint", "bi_cross", "none"]
@@ -44,6 +44,9 @@ class AudioSizes:
     """Width of the first two fully connected layers."""
     embedding_size: int
     """Width of the last one: the feature of a segment."""
+    level_dbfs: float | None = None
+    """RMS that each segment's sound is brought to before the log-mel, in dB below full scale
+    (-60 to 0); None: the sound is taken as it is, as VGGish does."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class VisualSizes:
 
     channels: tuple[int, int, int, int]
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
+    pool: int = 1
+    """The face is averaged over squares of so many pixels: 2 makes 112 px of its 224."""
 
     @property
     def embedding_size(self) -> int:
@@ -119,6 +124,13 @@ class ModelConfig:
         _require(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "a number in [0, 1)")
         for name, size in self._sizes().items():
             _require(size > 0, name, size, "a positive number")
+        level = self.audio.level_dbfs
+        fine = level is None or -60.0 <= level <= 0.0
+        _require(fine, "audio.level_dbfs", level, "a number from -60 to 0, or none")
+        divisor = self.visual.pool
+        _require(
+            FACE_SIZE_PX % divisor == 0, "visual.pool", divisor, f"a divisor of {FACE_SIZE_PX}"
+        )
         for name, size, heads in (
             ("bottleneck_size", self.bottleneck_size, self.attention_heads),
             ("text.hidden_size", self.text.hidden_size, self.text.num_attention_heads),
@@ -184,6 +196,7 @@ class ModelConfig:
             "audio.embedding_size": audio.embedding_size,
             "visual.channels": min(visual.channels),
             "visual.blocks": min(visual.blocks),
+            "visual.pool": visual.pool,
         }
 
 

@@ -103,9 +103,14 @@ class FusionHead(nn.Module):
         if text is not None:
             decisions.append(self.text_decision(text))
         stacked = widened(torch.stack(decisions, dim=1))  # (B, used, M)
-        weights = self._weights(stacked, present)
-        logits = (weights.unsqueeze(2) * stacked).sum(1)
+        logits, weights = self.weigh(stacked, present)
         return Fused(logits, self._in_order(stacked), self._in_order(weights))
+
+    def weigh(self, decisions: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Decisions (B, used, M) and which of them are there (B, used) -> the fused logits (B, M)
+        and the weights (B, used) that they are the sum by."""
+        weights = self._weights(decisions, present)
+        return (weights.unsqueeze(2) * decisions).sum(1), weights
 
     def encode(
         self,

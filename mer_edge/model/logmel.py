@@ -35,6 +35,8 @@ MEL_BANDS = 64
 MEL_LOW_HZ = 125.0
 MEL_HIGH_HZ = 7500.0
 LOG_OFFSET = 0.01
+MAX_GAIN_DB = 40.0
+"""Of levelling: what is quieter than that below the level stays quieter, digital silence silent."""
 FRAMES = (SEGMENT_SAMPLES - WINDOW_SAMPLES) // HOP_SAMPLES + 1
 """96 frames an example."""
 
@@ -48,10 +50,15 @@ _SECOND = 8
 
 
 class LogMel(nn.Module):
-    """Waveform of a segment (S, 15600) in [-1, 1] -> log-mel example (S, 96, 64), float32."""
+    """Waveform of a segment (S, 15600) in [-1, 1] -> log-mel example (S, 96, 64), float32.
 
-    def __init__(self) -> None:
+    Args:
+        level_dbfs: the RMS that each segment is brought to first, see :func:`levelled`; None: none.
+    """
+
+    def __init__(self, level_dbfs: float | None = None) -> None:
         super().__init__()
+        self.level_dbfs = level_dbfs
         for name, constant in (
             ("first_step", _first_step()),
             ("second_step", _second_step()),
@@ -65,6 +72,8 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         with without_autocast(waveform):
+            if self.level_dbfs is not None:
+                waveform = levelled(waveform, self.level_dbfs)
             return self._logmel(waveform)
 
     def _logmel(self, waveform: Tensor) -> Tensor:
@@ -80,6 +89,17 @@ class LogMel(nn.Module):
         magnitude = magnitude.reshape(-1, _FIRST * _SECOND, FRAMES)  # (S, c x d, 96)
         mel = torch.matmul(self.mel_bands, magnitude)  # (S, 64, 96)
         return torch.log(mel + LOG_OFFSET).transpose(1, 2)
+
+
+def levelled(waveform: Tensor, level_dbfs: float) -> Tensor:
+    """Each segment (S, 15600) times one gain that brings its RMS to ``level_dbfs``.
+
+    The gain is at most ``MAX_GAIN_DB``. Most of quiet speech lies under ``LOG_OFFSET`` otherwise,
+    and a network learns how far the microphone was.
+    """
+    rms = torch.sqrt(torch.mean(waveform * waveform, dim=1, keepdim=True))  # (S, 1)
+    gain = 10 ** (level_dbfs / 20) / torch.clamp(rms, min=10 ** ((level_dbfs - MAX_GAIN_DB) / 20))
+    return waveform * gain
 
 
 def periodic_hann(size: int) -> NDArray[np.float64]:

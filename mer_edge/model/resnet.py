@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
@@ -62,6 +63,7 @@ class VisualEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.gradient_checkpointing = False
+        self.pool = sizes.pool
         self.backbone = ResNet(sizes)
         channels = (sizes.channels[0], *sizes.channels)
         self.sems = nn.ModuleDict(
@@ -85,7 +87,10 @@ class VisualEncoder(nn.Module):
 
         It needs no text, so that it can be had before the text is known.
         """
-        return self._stem_maps(self.normalize(faces))[-1]
+        pixels = self.normalize(faces)
+        if self.pool > 1:
+            pixels = F.avg_pool2d(pixels, self.pool)
+        return self._stem_maps(pixels)[-1]
 
     def tail(self, stem_map: Tensor, text: TextGuide) -> Tensor:
         """What ``stem`` gives, and the text -> features (S, embedding_size)."""
@@ -109,7 +114,10 @@ class VisualEncoder(nn.Module):
         return self.training and self.backbone.conv1.out_channels >= CHANNELS_LAST_STEM
 
     def feature_maps(self, pixels: Tensor, text: TextGuide) -> list[Tensor]:
-        """(S, 3, H, W) -> the maps after each of the five stages, enriched where a SEM stands."""
+        """(S, 3, H, W) -> the maps after each of the five stages, enriched where a SEM stands.
+
+        ``pixels`` are normalised and of the size that the first convolution sees: already pooled.
+        """
         *before, stem_map = self._stem_maps(pixels)
         return [*before, *self._tail_maps(stem_map, text)]
 

@@ -73,7 +73,7 @@ class AudioEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.gradient_checkpointing = False
-        self.logmel = LogMel()
+        self.logmel = LogMel(sizes.level_dbfs)
         self.backbone = Vggish(sizes)
         self.sems = nn.ModuleDict(
             {

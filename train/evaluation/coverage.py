@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +40,7 @@ def coverage_of(
     order = np.argsort(-confidence, kind="stable")
     points = []
     for share in SHARES:
-        chosen = order[: max(1, math.ceil(share * len(order) - 1e-9))]
+        chosen = order[: max(1, round(share * len(order)))]
         least = float(confidence[chosen[-1]])
         points.append(CoveragePoint(least, len(chosen) / len(order), float(right[chosen].mean())))
     if min_confidence is None:

@@ -15,6 +15,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.evidence import Evidence
 from mer_edge.model.checkpoint import calibrate_checkpoint, load_checkpoint, save_checkpoint
 from mer_edge.model.config import TINY, with_variant
+from mer_edge.model.logmel import LogMel
 from tests.mer_edge.model.batches import random_batch, tiny_model
 
 LABELS = ("angry", "happy", "neutral", "sad")
@@ -102,6 +103,7 @@ def change_config(directory: Path, change: Callable[[dict[str, Any]], object]) -
         (lambda c: c["model"].update(audio_sem_positions=[5]), "different numbers from 1 to 4"),
         (lambda c: c["model"]["text"].update(hidden_act="magic"), "hidden_act is 'magic'"),
         (lambda c: c["model"]["visual"].update(channels=[8, 12, 16, 0]), "visual.channels is 0"),
+        (lambda c: c["model"]["audio"].update(level_dbfs=6.0), "a number from -60 to 0"),
         (lambda c: c["model"]["visual"].update(channels=[8, 12, 16, 32]), "has the shape"),
         (lambda c: c["model"].update(audio_sem_positions=[]), "surplus key vggish.sems.1"),
         (lambda c: c["model"].update(task="ranking"), "Invalid enum value 'ranking'"),
@@ -158,7 +160,12 @@ def test_no_directory(tmp_path: Path) -> None:
 
 def test_sizes_of_every_preset_survive_json(tmp_path: Path) -> None:
     """The numbers that come back are the numbers that went in, tuples and floats included."""
-    config = replace(TINY, text=replace(TINY.text, layer_norm_eps=1e-7), dropout=0.25)
+    config = replace(
+        TINY,
+        text=replace(TINY.text, layer_norm_eps=1e-7),
+        audio=replace(TINY.audio, level_dbfs=-20.5),
+        dropout=0.25,
+    )
     save_checkpoint(tmp_path / "run", tiny_model(config), "{}", [0.5] * 6)
     assert load_checkpoint(tmp_path / "run").model.config == config
 
@@ -172,6 +179,18 @@ def test_a_run_holds_its_best_checkpoint(tmp_path: Path) -> None:
     assert set(found.model.state_dict()) == set(model.state_dict())
     direct = load_checkpoint(tmp_path / "run" / "best")
     assert torch.equal(direct.model.fusion.attention_vector, model.fusion.attention_vector)
+
+
+def test_a_configuration_from_before_levelling_takes_sound_as_it_is(saved: Path) -> None:
+    path = saved / "config.json"
+    content = json.loads(path.read_text())
+    del content["model"]["audio"]["level_dbfs"]
+    path.write_text(json.dumps(content))
+    model = load_checkpoint(saved).model
+    assert model.config.audio.level_dbfs is None
+    assert model.vggish is not None
+    sound = 0.01 * torch.randn(1, 15600)
+    assert torch.equal(model.vggish.logmel(sound), LogMel()(sound))
 
 
 def test_a_configuration_from_before_the_variants_is_the_full_model(saved: Path) -> None:
@@ -243,3 +262,11 @@ def test_a_temperature_takes_the_thresholds_of_independent_labels_along(saved: P
     decided = after.decide(after.probabilities(logits))
     assert (decided == before.decide(probabilities_of(logits))).all()
     assert 0.2 < decided.mean() < 0.8
+
+
+def test_a_configuration_from_before_the_pool_does_not_pool(saved: Path) -> None:
+    path = saved / "config.json"
+    content = json.loads(path.read_text())
+    assert content["model"]["visual"].pop("pool") == 1
+    path.write_text(json.dumps(content))
+    assert load_checkpoint(saved).model.config.visual.pool == 1

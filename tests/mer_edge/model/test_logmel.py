@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mer_edge.model.logmel import LogMel, mel_matrix
+from mer_edge.model.logmel import LogMel, levelled, mel_matrix
 from mer_edge.segments import SAMPLE_RATE_HZ, SEGMENT_SAMPLES
 
 LOG_MEL = LogMel()
@@ -155,3 +155,31 @@ def test_mel_matrix_by_hand() -> None:
     assert matrix[5].argmax() == 0
     assert matrix[241:].sum() == 0.0  # above 7500 Hz
     assert matrix.max() <= 1.0
+
+
+def test_levelled_features_do_not_depend_on_the_gain() -> None:
+    torch.manual_seed(0)
+    speech = 0.05 * torch.randn(2, SEGMENT_SAMPLES)
+    logmel = LogMel(level_dbfs=-20.0)
+    expected = logmel(speech)
+    assert torch.equal(expected, LogMel()(levelled(speech, -20.0)))
+    for gain_db in (-25.0, -6.0, 20.0):
+        found = logmel(speech * 10 ** (gain_db / 20))
+        assert float((found - expected).abs().max()) <= 1e-4
+        assert float((LogMel()(speech * 10 ** (gain_db / 20)) - LogMel()(speech)).abs().max()) > 0.3
+
+
+def test_the_level_is_the_rms_and_each_segment_has_its_own_gain() -> None:
+    torch.manual_seed(0)
+    speech = torch.randn(3, SEGMENT_SAMPLES) * torch.tensor([[0.5], [0.05], [0.005]])
+    rms = levelled(speech, -26.0).square().mean(1).sqrt()
+    assert torch.allclose(rms, torch.full((3,), 10 ** (-26 / 20)), rtol=1e-5)
+
+
+def test_the_gain_ends_at_forty_decibels_and_silence_stays_silence() -> None:
+    faint = torch.full((1, SEGMENT_SAMPLES), 1e-5)  # -100 dBFS
+    assert torch.allclose(levelled(faint, -20.0), 100 * faint, rtol=1e-5)
+    silence = torch.zeros(1, SEGMENT_SAMPLES)
+    assert torch.equal(levelled(silence, -20.0), silence)
+    floor = LogMel(level_dbfs=-20.0)(silence)
+    assert torch.allclose(floor, torch.full_like(floor, math.log(0.01)), atol=1e-3)

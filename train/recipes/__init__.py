@@ -1,0 +1,1 @@
+"""Recipes: from raw corpora to the models that ship."""
