@@ -149,7 +149,8 @@ def prepare_clips(
     hwaccel = options.hwaccel if "visual" in options.modalities else None
     with open_media(path, options.frame_rate_hz, options.frames, options.sound, hwaccel) as media:
         maker = _ClipMaker(_wanted(media, options), options, crops_per_segment, detector)
-        yield from without_empty(path, maker.clips(), options.modalities)
+        sound = "voice" if (options.evidence or ANYTHING).voice else "sound"
+        yield from without_empty(path, maker.clips(), options.modalities, sound)
 
 
 def _wanted(media: Media, options: ClipOptions) -> Media:

@@ -118,6 +118,8 @@ def test_a_bundle_may_listen_to_voices_alone(tmp_path):
     assert not clip.has_audio
     assert clip.waveform.any()
     assert clip.notes == ("There is a voice in 0 of 3 segments with sound.",)
+    alone = write_media(tmp_path / "a.wav", None, replace(hum, codec="pcm_s16le"))
+    assert "a.wav: no voice, no face" in error_of(alone, hums)
     (clip,) = load_clips(SPEECH, hums)
     assert clip.audio_present[:2].all()
     silent = replace(hums, modalities=("visual",))
