@@ -23,7 +23,7 @@ class Evidence:
 
 
 ANYTHING = Evidence()
-MEASURED = Evidence(voice=True, min_face_px=16.0, min_face_sharpness=0.1)
+MEASURED = Evidence(voice=True, min_face_px=16.0, min_face_sharpness=0.04)
 """The rule of the built-in bundle and of ``--evidence``; docs/clips.md says how it was measured."""
 
 
