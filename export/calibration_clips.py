@@ -13,6 +13,7 @@ from export.precision.calibration import LEAST_CLIPS, RECOMMENDED_CLIPS
 from mer_edge.bundle import Calibration
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.samples.clips import load_sample
 from mer_edge.samples.manifest import read_manifest
 from mer_edge.samples.sample import Sample
@@ -32,11 +33,20 @@ class RealClips:
     """What the manifest says of them."""
 
 
-def load_real_clips(path: Path, count: int, seed: int, progress: Progress | None) -> RealClips:
+def load_real_clips(
+    path: Path,
+    count: int,
+    seed: int,
+    progress: Progress | None,
+    evidence: Evidence | None = None,
+) -> RealClips:
     """Draw clips from a data set's manifest.
 
     Those to calibrate with come from the training split, those to compare on from the others; of a
     data set that has only one split, half are for either.
+
+    Args:
+        evidence: what sound and faces need to have a say, as in training.
 
     Raises:
         MerEdgeError: the manifest or a clip cannot be read, or there are fewer than 16 clips to
@@ -51,7 +61,7 @@ def load_real_clips(path: Path, count: int, seed: int, progress: Progress | None
         )
     total = len(first) + len(second)
     clips = [
-        _tick(load_sample(sample), done, total, progress)
+        _tick(load_sample(sample, evidence=evidence), done, total, progress)
         for done, sample in enumerate((*first, *second), start=1)
     ]
     names = "\n".join(sample.id for sample in first)

@@ -121,7 +121,7 @@ def _write_bundle(
     clips = None
     if options.calibrate is not None:
         count, seed = options.calibration_clips, options.seed
-        clips = load_real_clips(options.calibrate, count, seed, steps.within)
+        clips = load_real_clips(options.calibrate, count, seed, steps.within, run.evidence)
     # Aside, for the precisions that are made of them and to find where a difference begins.
     originals = directory if options.precision == "fp32" else directory / ORIGINALS
     originals.mkdir(exist_ok=True)

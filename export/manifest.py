@@ -81,6 +81,7 @@ def make_manifest(
         task=config.task,
         temperatures=checkpoint.temperatures,
         min_confidence=checkpoint.min_confidence,
+        evidence=checkpoint.evidence,
     )
 
 

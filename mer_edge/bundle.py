@@ -22,6 +22,7 @@ from mer_edge.decision import (
     check_min_confidence,
 )
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence as Evidence
 from mer_edge.parity.record import Parity as Parity
 from mer_edge.result import ModelInfo
 from mer_edge.segments import MODALITIES
@@ -208,6 +209,9 @@ class Manifest:
         if self.card is None:
             return ModelInfo(f"{self.variant} ({self.preset})", self.notice)
         return ModelInfo(self.card.name, " ".join(filter(None, (self.card.summary, self.notice))))
+
+    evidence: Evidence | None = None
+    """What sound and faces need to have a say; None: to be there."""
 
     @property
     def rule(self) -> DecisionRule:

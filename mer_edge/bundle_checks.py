@@ -23,6 +23,7 @@ from mer_edge.bundle import (
 )
 from mer_edge.decision import decision_fault
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import fault_of
 from mer_edge.segments import (
     FACE_SIZE_PX,
     MODALITIES,
@@ -117,6 +118,8 @@ def check_manifest(manifest: Manifest, path: Path) -> None:
     """
     _check_labels(manifest, path)
     _check_card(manifest, path)
+    if manifest.evidence is not None and (fault := fault_of(manifest.evidence)):
+        refuse(path, f"evidence.{fault}")
     if "fusion" not in manifest.graphs:
         refuse(path, "no graph 'fusion'; expected one in every bundle")
     _check_chain(manifest, path)

@@ -10,23 +10,30 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mer_edge.clip import Clip, PreparedClip
 from mer_edge.empty_clips import without_empty
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import ANYTHING, Evidence
 from mer_edge.faces.face import FaceDetector
 from mer_edge.media.ahead import beside
 from mer_edge.media.clip_faces import AlignedFaces, ClipFaces, FaceFinder
 from mer_edge.media.directory import check_frame_rate
 from mer_edge.media.hardware import check_hwaccel
-from mer_edge.media.segmenting import covered_segments, segment_waveform
+from mer_edge.media.hearing import Heard, hear
+from mer_edge.media.segmenting import segment_waveform
 from mer_edge.media.sound import Sound, SoundReader
 from mer_edge.media.source import Media, open_media
 from mer_edge.media.spans import Span, part_of, plan_spans
+from mer_edge.media.voice import VoiceListener
 from mer_edge.segments import FACE_SIZE_PX, MODALITIES, SAMPLE_RATE_HZ, SEGMENT_S
 from mer_edge.text.source import TextFound, TextOptions, find_text
+
+if TYPE_CHECKING:
+    from mer_edge.bundle import Manifest
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class ClipOptions:
 
     hwaccel: str | None = None
     """Decode a file's video on this kind of device (``cuda``, ``vaapi``, ...); None: the CPU."""
+    evidence: Evidence | None = None
+    """What sound and faces need to have a say: of a bundle, its own rule; None: to be there."""
 
     def __post_init__(self) -> None:
         if self.face < 1:
@@ -95,6 +104,11 @@ class ClipOptions:
         given = (self.face != 1, self.yunet is not None, self.hwaccel is not None)
         names = ("--face", "--yunet", "--hwaccel")
         return next((name for name, is_given in zip(names, given, strict=True) if is_given), None)
+
+
+def for_bundle(options: ClipOptions, manifest: Manifest) -> ClipOptions:
+    """The options with what a bundle says of its clips: what it decides by, and what has a say."""
+    return replace(options, modalities=manifest.modalities, evidence=manifest.evidence)
 
 
 def load_clips(
@@ -135,7 +149,8 @@ def prepare_clips(
     hwaccel = options.hwaccel if "visual" in options.modalities else None
     with open_media(path, options.frame_rate_hz, options.frames, options.sound, hwaccel) as media:
         maker = _ClipMaker(_wanted(media, options), options, crops_per_segment, detector)
-        yield from without_empty(path, maker.clips(), options.modalities)
+        sound = "voice" if (options.evidence or ANYTHING).voice else "sound"
+        yield from without_empty(path, maker.clips(), options.modalities, sound)
 
 
 def _wanted(media: Media, options: ClipOptions) -> Media:
@@ -161,7 +176,9 @@ class _ClipMaker:
         if media.frames is not None and options.faces_aligned:
             self._finder = AlignedFaces()
         elif media.frames is not None:
-            self._finder = FaceFinder(media.path, detector or _open_detector(options), options.face)
+            self._finder = FaceFinder(
+                media.path, detector or _open_detector(options), options.face, options.evidence
+            )
         elif options.face != 1:
             raise MerEdgeError(
                 f"{media.path}: found --face {options.face} for a source without a picture; "
@@ -222,18 +239,20 @@ class _ClipMaker:
         if sound is None:
             silence = np.zeros(round((span.end_s - span.start_s) * SAMPLE_RATE_HZ))
             sound = Sound(silence.astype(np.float32), silence.astype(np.bool_))
+        listens = (self._options.evidence or ANYTHING).voice and "audio" in self._options.modalities
+        heard = hear(sound, segments, VoiceListener() if listens else None)
         clip = Clip(
             text=span.text,
             waveform=segment_waveform(sound.samples, segments),
             faces=np.ascontiguousarray(crops[:, middle]),
-            audio_present=covered_segments(sound.covered, segments),
+            audio_present=heard.present,
             face_present=crops_present[:, middle].copy(),
             source=str(self._media.path),
             start_s=span.start_s,
             end_s=span.end_s,
         )
         # Notes of the readers come last: they know of damage only once they have decoded.
-        notes = (*span.notes, *self._modality_notes(clip, faces), *self._media.notes())
+        notes = (*span.notes, *self._modality_notes(clip, heard, faces), *self._media.notes())
         return PreparedClip(replace(clip, notes=notes), crops, crops_present)
 
     def _find_faces(self, span: Span, alone: bool) -> ClipFaces:
@@ -243,17 +262,15 @@ class _ClipMaker:
             return ClipFaces(crops, np.zeros(len(times_s), np.bool_), 0)
         return self._finder.find(self._media.frames, times_s, required=alone)
 
-    def _modality_notes(self, clip: Clip, faces: ClipFaces) -> list[str]:
+    def _modality_notes(self, clip: Clip, heard: Heard, faces: ClipFaces) -> list[str]:
         notes = []
         wanted = self._options.modalities
         if "audio" not in wanted:
             pass
         elif self._media.sound is None:
             notes.append("There is no sound.")
-        elif not clip.audio_present.all():
-            notes.append(
-                f"There is sound in {clip.audio_present.sum()} of {clip.segments} segments."
-            )
+        else:
+            notes += heard.notes()
         if "visual" not in wanted:
             pass
         elif self._media.frames is None:
@@ -261,6 +278,16 @@ class _ClipMaker:
         elif not clip.face_present.all():
             found = clip.face_present.sum()
             notes.append(f"A face was found in {found} of {clip.segments} frames looked at.")
+        if faces.doubtful:
+            notes.append(
+                f"In {faces.doubtful} frames something looks like a face; none is sure enough to "
+                "be one."
+            )
+        if faces.unreadable:
+            notes.append(
+                f"In {faces.unreadable} of {len(faces.present)} frames looked at the face is too "
+                "small or too blurred to be read."
+            )
         if faces.most_in_a_frame > 1:
             notes.append(
                 f"Up to {faces.most_in_a_frame} faces are in a frame; number {self._options.face} "

@@ -11,14 +11,18 @@ from mer_edge.errors import MerEdgeError
 
 
 def without_empty(
-    path: Path, clips: Iterator[PreparedClip], wanted: tuple[str, ...]
+    path: Path, clips: Iterator[PreparedClip], wanted: tuple[str, ...], sound: str = "sound"
 ) -> Iterator[PreparedClip]:
     """Leave out windows without any of the wanted modalities; their neighbour's notes tell of them.
+
+    Args:
+        sound: what gives the sound a say, such as "voice".
 
     Raises:
         MerEdgeError: no clip of the source has any of them.
     """
-    lacking = [f"no {PRESENT_AS[name]}" for name in wanted]
+    names = {**PRESENT_AS, "audio": sound}
+    lacking = [f"no {names[name]}" for name in wanted]
     held: PreparedClip | None = None
     left_out: tuple[str, ...] = ()
     frames = 0

@@ -174,10 +174,10 @@ class Recognizer:
 
     def _clips(self, source: Path, options: ClipOptions) -> Iterator[Clip]:
         """The clips of a source; the next one is made while one is run."""
-        from mer_edge.clips import load_clips
+        from mer_edge.clips import for_bundle, load_clips
         from mer_edge.media.ahead import read_ahead
 
-        options = replace(options, modalities=self.bundle.manifest.modalities)
+        options = for_bundle(options, self.bundle.manifest)
         return read_ahead(load_clips(source, options, detector=self.detector(options.yunet)))
 
     def detector(self, yunet: Path | None = None) -> FaceDetector:

@@ -1,5 +1,6 @@
 """A face detector for tests of what comes after it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ class Grey:
     count: int = 1
     name: str = "grey"
     calls: int = 0
+    sure_in_calls: Collection[int] | None = None
+    """The number of each call whose faces are sure; None: all."""
 
     def detect(self, frame_rgb: np.ndarray) -> list[Face]:
         self.calls += 1
@@ -28,7 +31,8 @@ class Grey:
             side = min(height, width / self.count) * (0.9 - 0.1 * i)
             x0, y0 = (i + 0.5) * width / self.count - side / 2, (height - side) / 2
             points = (POINTS * side + (x0, y0)).astype(np.float32)
-            faces.append(Face((x0, y0, x0 + side, y0 + side), 0.99, points))
+            sure = self.sure_in_calls is None or self.calls in self.sure_in_calls
+            faces.append(Face((x0, y0, x0 + side, y0 + side), 0.99, points, sure))
         return faces
 
 

@@ -39,11 +39,12 @@ def test_a_lock_has_hashes_for_everything_and_names_no_host(lock):
 
 
 def test_the_licences_of_code_and_weights_are_in_the_package():
-    assert PROJECT["license"] == "Apache-2.0 AND CC-BY-NC-SA-4.0"
+    assert PROJECT["license"] == "Apache-2.0 AND CC-BY-NC-SA-4.0 AND MIT"
     assert "Apache License" in (ROOT / PROJECT["license-files"][0]).read_text()
     weights = (ROOT / PROJECT["license-files"][1]).read_text()
     for name in ("CC BY-NC-SA 4.0", "GoEmotions", "FER+", "RAVDESS", "nEMO", "MiniLM"):
         assert name in weights
+    assert "Silero Team" in (ROOT / PROJECT["license-files"][2]).read_text()
 
 
 def test_the_wheel_carries_what_lies_beside_the_built_in_bundle(tmp_path):
@@ -56,6 +57,8 @@ def test_the_wheel_carries_what_lies_beside_the_built_in_bundle(tmp_path):
     for file in starter:
         assert f"mer_edge/starter/{file.name}" in names
     assert "mer_edge-0.1.0.dist-info/licenses/mer_edge/starter/LICENSE" in names
+    for name in ("silero_vad_16k_sequence.onnx", "LICENSE", "README.md"):
+        assert f"mer_edge/media/silero_vad/{name}" in names
 
 
 def test_the_build_lock_agrees_and_has_the_build_system():

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import MEASURED
 from mer_edge.model.config import VARIANTS
 from mer_edge.stages import require_packages
 from train import packages
 from train.datasets.registry import configure_dataset, dataset_options
 from train.distill_settings import DistillSettings
 from train.options import PRECISIONS, PRESET_OPTIONS, TrainOptions, options_for
+from train.prepare_command import EVIDENCE_HELP
 
 if TYPE_CHECKING:
     from train.report import SplitScores, TrainReport
@@ -62,6 +64,7 @@ def configure_training(parser: argparse.ArgumentParser) -> None:
     machine.add_argument(
         "--crops", type=int, metavar="K", help="frames prepared per segment, odd (default: 3)"
     )
+    machine.add_argument("--evidence", action="store_true", default=None, help=EVIDENCE_HELP)
     machine.add_argument(
         "--cache", type=Path, metavar="DIR", help="prepared clips (default: DATA/.prepared)"
     )
@@ -253,6 +256,7 @@ def training_options(args: argparse.Namespace, **changes: object) -> TrainOption
         "modality_loss_weight": args.modality_loss,
         "linear_decay": args.linear_decay,
         "augment": args.augment,
+        "evidence": MEASURED if args.evidence else None,
         "device": args.device,
         "precision": args.precision,
         "threads": args.threads,

@@ -16,6 +16,7 @@ import msgspec
 
 from mer_edge.decision import DecisionRule
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.files import check_out, new_directory, recover_directory, taken
 from mer_edge.model.checkpoint import write_checkpoint
 from mer_edge.model.checkpoint_files import BEST
@@ -79,10 +80,18 @@ class RunKeeper:
         out: the run's folder, which exists.
         tokenizer_json: of the model.
         report: as far as it is known.
+        evidence: what had a say in the clips.
     """
 
-    def __init__(self, out: Path, tokenizer_json: str, report: TrainReport) -> None:
+    def __init__(
+        self,
+        out: Path,
+        tokenizer_json: str,
+        report: TrainReport,
+        evidence: Evidence | None = None,
+    ) -> None:
         self.out, self.tokenizer_json, self.report = out, tokenizer_json, report
+        self.evidence = evidence
         self.training: Training | None = None
         self._curves: SummaryWriter | None = None
 
@@ -105,6 +114,7 @@ class RunKeeper:
                 thresholds,
                 self.report.notice,
                 provenance_of(self.report),
+                evidence=self.evidence,
             )
 
     def state(self, standing: Standing) -> None:

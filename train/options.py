@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mer_edge.decision import TASKS, Task
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence, fault_of
 from mer_edge.model.config import PRESETS, VARIANTS, ModelConfig, with_variant
 from train.datasets.registry import DatasetOptions
 from train.distill_settings import DistillSettings
@@ -96,6 +97,9 @@ class TrainOptions:
     """Processes that prepare clips; None: one per processor this process may use."""
     loaders: int = 2
     """Threads that read clips ahead of the model."""
+    evidence: Evidence | None = None
+    """What sound and faces need to have a say, here and where the bundle runs; None: to be there,
+    as in the paper."""
     cache: Path | None = None
     """Where prepared clips are kept; None: ``.prepared`` beside the data's manifest."""
     notice: str = ""
@@ -139,6 +143,8 @@ class TrainOptions:
         for name in ("workers", "threads"):
             count = getattr(self, name)
             self._require(name, count is None or count >= 1, "at least 1")
+        if self.evidence is not None and (fault := fault_of(self.evidence)):
+            raise MerEdgeError(f"evidence: {fault}")
         labels = self.labels
         if labels is not None and len(set(filter(None, labels))) < max(1, len(labels)):
             raise MerEdgeError(

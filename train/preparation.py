@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.files import new_file
 from mer_edge.samples.sample import SPLITS, check_labels
 from train.datasets.published import CLIPS, count_labels, differences
@@ -71,6 +72,7 @@ def prepare_data(
     store: Path | None = None,
     crops_per_segment: int = 3,
     workers: int | None = None,
+    evidence: Evidence | None = None,
 ) -> Preparation:
     """Prepare all clips of a data set and leave ``failed.json`` in the store.
 
@@ -78,6 +80,7 @@ def prepare_data(
         labels: all that may appear, in their order; None: the data set's.
         store: None: ``.prepared`` beside the data.
         crops_per_segment: odd.
+        evidence: what sound and faces need to have a say; None: to be there.
 
     Raises:
         MerEdgeError: the data set or the store cannot be used, or no clip can be prepared.
@@ -87,7 +90,9 @@ def prepare_data(
     names = tuple(labels or dataset.labels)
     check_labels(dataset.samples, names)
     store = store or usual_store(data)
-    ready, skipped = prepare_samples(dataset.samples, store, crops_per_segment, workers, progress)
+    ready, skipped = prepare_samples(
+        dataset.samples, store, crops_per_segment, workers, progress, evidence
+    )
     kept = {id(item.sample) for item in ready}
     lost = [sample for sample in dataset.samples if id(sample) not in kept]
     failed = [

@@ -7,9 +7,10 @@ import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mer_edge.evidence import Evidence
 from mer_edge.samples.sample import Sample
 from train.prepare_pool import make_in_processes
 from train.prepare_worker import Job, keep_clip, one_thread, shared_detector
@@ -17,7 +18,7 @@ from train.prepared import ClipRef
 from train.progress import Progress
 from train.store import ShardWriter, open_store, writing
 
-FORMAT = 4
+FORMAT = 5
 """Part of every key: raised when the stored form or the way clips are made changes."""
 
 
@@ -44,6 +45,7 @@ def prepare_samples(
     crops_per_segment: int,
     workers: int | None,
     progress: Progress,
+    evidence: Evidence | None = None,
 ) -> tuple[list[ReadySample], list[Skipped]]:
     """Prepare every sample that the store does not hold yet; both lists keep the samples' order.
 
@@ -53,12 +55,18 @@ def prepare_samples(
 
     Args:
         workers: processes; None: one per processor, at most one per 8 clips.
+        evidence: what sound and faces need to have a say; None: to be there.
 
     Raises:
         MerEdgeError: the store cannot be read or written, or no process survives (memory).
     """
     jobs = {
-        number: Job(clip_key(sample, store, crops_per_segment), sample, crops_per_segment)
+        number: Job(
+            clip_key(sample, store, crops_per_segment, evidence),
+            sample,
+            crops_per_segment,
+            evidence,
+        )
         for number, sample in enumerate(samples)
         if sample.media is not None
     }
@@ -98,17 +106,18 @@ def _prepare(
     return refs, reasons
 
 
-def clip_key(sample: Sample, store: Path, crops_per_segment: int) -> str:
+def clip_key(
+    sample: Sample, store: Path, crops_per_segment: int, evidence: Evidence | None = None
+) -> str:
     """What the prepared form of ``sample`` is kept under: changes with the file and the options.
 
     The file counts by its path from the store, so that a data set and the store in it may move.
     """
     assert sample.media is not None  # text alone is not prepared
     part = (sample.start_s, sample.end_s, sample.frame_rate_hz, sample.frames, sample.sound)
-    aligned = sample.faces_aligned
-    key = json.dumps(
-        [FORMAT, crops_per_segment, *part, aligned, *map(list, _identity(sample.media, store))]
-    )
+    rules = [] if evidence is None else [asdict(evidence)]
+    rest = [sample.faces_aligned, *rules, *map(list, _identity(sample.media, store))]
+    key = json.dumps([FORMAT, crops_per_segment, *part, *rest])
     return hashlib.sha256(key.encode()).hexdigest()
 
 

@@ -9,11 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import MEASURED
 from mer_edge.stages import require_packages
 from train import packages
 from train.datasets.registry import configure_dataset, dataset_arguments, dataset_options
 
 TRAINING_CROPS = 3
+EVIDENCE_HELP = (
+    "sound without a voice, and faces too small or too blurred to read, have no say: in the "
+    "prepared clips, in training, and where the bundle runs"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help=f"frames per segment, odd (default: {TRAINING_CROPS}, what mer-edge train takes)",
     )
+    parser.add_argument("--evidence", action="store_true", help=EVIDENCE_HELP)
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes (default: one per processor)"
     )
@@ -64,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
             store=args.cache,
             crops_per_segment=args.crops,
             workers=args.workers,
+            evidence=MEASURED if args.evidence else None,
         )
     if args.json:
         print(json.dumps(asdict(found)))
@@ -84,6 +91,7 @@ def next_command(args: argparse.Namespace) -> str:
     }
     for name, value in given.items():
         words += [] if value is None else [name, value]
+    words += ["--evidence"] if args.evidence else []
     return shlex.join([*words, "--out", "run"])
 
 

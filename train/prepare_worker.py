@@ -11,6 +11,7 @@ import cv2
 
 from mer_edge.clips import prepare_clips
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.faces.mtcnn import MtcnnDetector
 from mer_edge.media.decode import decode_threads, set_decode_threads
 from mer_edge.samples.clips import clip_options
@@ -26,6 +27,8 @@ class Job:
     key: str
     sample: Sample
     crops_per_segment: int
+    evidence: Evidence | None = None
+    """What sound and faces need to have a say; None: to be there."""
 
 
 def keep_clip(job: Job, writer: ShardWriter) -> str | None:
@@ -44,7 +47,7 @@ def keep_clip(job: Job, writer: ShardWriter) -> str | None:
 def make_clip(job: Job) -> StoredClip | str:
     """The clip as it is stored, or why it cannot be made."""
     sample = job.sample
-    options = clip_options(sample)
+    options = clip_options(sample, job.evidence)
     assert sample.media is not None  # text alone is not prepared
     try:
         clips = prepare_clips(

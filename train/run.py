@@ -113,6 +113,7 @@ def _gather(data: Path, options: TrainOptions, progress: Progress) -> _Material:
         options.crops_per_segment,
         options.workers,
         progress,
+        options.evidence,
     )
     check_splits([item.sample for item in ready], labels, options.task)
     note_unusable(ready, model_config(options).modalities, progress)
@@ -150,7 +151,7 @@ class _Run:
         if self.main:
             if standing is None:
                 folder.begin(self.out, draft)
-            keeper = folder.RunKeeper(self.out, tokenizer_json, draft)
+            keeper = folder.RunKeeper(self.out, tokenizer_json, draft, self.options.evidence)
         training = Training(
             learner,
             make_optimizer(learner, self.options),

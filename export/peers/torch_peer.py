@@ -68,9 +68,9 @@ def make_runner(request: dict[str, Any]) -> Runner:
 def _clip(request: dict[str, Any], bundle: Bundle) -> Clip:
     if request.get("file") is None:
         return load_clip(Path(request["clip"]))
-    from mer_edge.clips import ClipOptions, load_clips
+    from mer_edge.clips import ClipOptions, for_bundle, load_clips
 
-    return next(load_clips(request["file"], ClipOptions(modalities=bundle.manifest.modalities)))
+    return next(load_clips(request["file"], for_bundle(ClipOptions(), bundle.manifest)))
 
 
 def _compile(run: Any) -> None:

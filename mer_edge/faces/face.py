@@ -27,6 +27,8 @@ class Face:
     """shape = (5, 2), x and y in pixels: left eye, right eye, nose, left and right mouth corner.
 
     Left is the smaller x in an upright picture, so the person's own right."""
+    sure: bool = True
+    """Whether it counts by itself; one that is not sure needs a sure face in the same clip."""
 
     @property
     def width_px(self) -> float:
@@ -52,7 +54,7 @@ class Face:
         # Pixel centres sit at integers, so the picture's edge is at -0.5 before and after.
         x0, y0, x1, y1 = ((corners + 0.5) * factors - 0.5).ravel().tolist()
         points = (self.points.astype(np.float64) + 0.5) * factors - 0.5
-        return Face((x0, y0, x1, y1), self.score, points.astype(np.float32))
+        return Face((x0, y0, x1, y1), self.score, points.astype(np.float32), self.sure)
 
 
 class FaceDetector(Protocol):

@@ -32,6 +32,11 @@ SCALE_FACTOR = 0.709
 """From one pyramid level to the next: about half the area (Zhang et al.)."""
 PROPOSE, REFINE, DECIDE = 0.6, 0.7, 0.7
 """Smallest face probability that P-Net, R-Net and O-Net let through."""
+SURE = 0.9
+"""Of O-Net's probability, from which on a face is sure.
+
+Measured: of 63 faces in 576 real frames all 57 true ones have 0.95 or more, and the 6 false ones
+(leaves, trousers) 0.72 to 0.88; of 143 true faces in photos 4 have less than 0.9."""
 SMALLEST_FACE_PX = 20
 REACH = 1.0
 """Of its size: how far a face that was seen a second ago is looked for in ``detect_near``."""
@@ -243,7 +248,7 @@ def _shifted(boxes: Floats, offsets: Floats) -> Floats:
 
 def _face(box: Floats, score: float, points: Floats) -> Face:
     x0, y0, x1, y1 = box.tolist()
-    return Face((x0, y0, x1, y1), score, np.ascontiguousarray(points, np.float32))
+    return Face((x0, y0, x1, y1), score, np.ascontiguousarray(points, np.float32), score >= SURE)
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:

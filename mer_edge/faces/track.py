@@ -46,6 +46,8 @@ class SeenFace:
     face: Face
     crop: NDArray[np.uint8]
     """shape = (224, 224, 3)"""
+    readable: bool = True
+    """Whether it is large and sharp enough to have a say."""
 
 
 @dataclass(eq=False)
@@ -54,11 +56,14 @@ class _Track:
 
     faces: dict[int, SeenFace] = field(default_factory=dict)
     prominence: float = 0.0
+    sure: bool = False
+    """Whether one of the faces is."""
 
     def add(self, number: int, seen: SeenFace, looks: Floats, prominence: float) -> None:
         self.faces[number] = seen
         self.last, self.looks = seen.face, looks
         self.prominence += prominence
+        self.sure |= seen.face.sure
 
 
 def choose_faces(
@@ -67,7 +72,9 @@ def choose_faces(
     """The face of one person in each frame, None where that person is not seen.
 
     People are ranked by the sum over the frames of a face's share of the picture times its
-    centrality: who stays largest and most central over the clip comes first.
+    centrality: who stays largest and most central over the clip comes first. People of whom no face
+    is sure come after all others, and where nobody is sure there is nobody: what a detector takes
+    for a face in leaves or cloth is not sure in any frame.
 
     Args:
         frames: the faces of each frame, in time order.
@@ -80,7 +87,7 @@ def choose_faces(
     """
     if choice < 1:
         raise MerEdgeError(f"--face {choice}: expected 1 for the main person, 2 for the next...")
-    tracks = _people(frames, frame_sizes)
+    tracks = _people(frames, frame_sizes) if somebody_is_sure(frames) else []
     if choice > len(tracks):
         if choice == 1:
             return [None] * len(frames)
@@ -90,8 +97,13 @@ def choose_faces(
             "choose a smaller number"
         )
     # Stable: of two who are equally prominent, the one seen first comes first.
-    tracks.sort(key=lambda track: -track.prominence)
+    tracks.sort(key=lambda track: (not track.sure, -track.prominence))
     return [tracks[choice - 1].faces.get(number) for number in range(len(frames))]
+
+
+def somebody_is_sure(frames: Sequence[Sequence[SeenFace]]) -> bool:
+    """Whether any face of a clip's frames is sure: else there is nobody in it."""
+    return any(seen.face.sure for faces in frames for seen in faces)
 
 
 def _people(

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.faces.align import align
+from mer_edge.evidence import Evidence
 from mer_edge.faces.face import FaceDetector
+from mer_edge.faces.quality import see
 from mer_edge.faces.search import FaceSearch
-from mer_edge.faces.track import SeenFace, choose_faces
+from mer_edge.faces.track import SeenFace, choose_faces, somebody_is_sure
 from mer_edge.media.ahead import read_ahead
 from mer_edge.media.frames import FrameSource, Picture
 from mer_edge.segments import FACE_SIZE_PX
@@ -34,15 +35,22 @@ class ClipFaces:
     """shape = (times,)"""
     most_in_a_frame: int
     """The most faces that one frame had."""
+    doubtful: int = 0
+    """Frames with something like a face, where no frame has one that is sure."""
+    unreadable: int = 0
+    """Frames whose face is too small or too blurred to be read, and counts as absent."""
 
 
 class FaceFinder:
     """Looks for faces in a source's frames, in each frame once."""
 
-    def __init__(self, path: Path, detector: FaceDetector, choice: int) -> None:
+    def __init__(
+        self, path: Path, detector: FaceDetector, choice: int, evidence: Evidence | None = None
+    ) -> None:
         self._path = path
         self._search = FaceSearch(detector)
         self._choice = choice
+        self._evidence = evidence
         self._last: tuple[int, list[SeenFace]] | None = None
 
     def find(self, frames: FrameSource, times_s: Sequence[float], *, required: bool) -> ClipFaces:
@@ -64,20 +72,24 @@ class FaceFinder:
         chosen = self._choose(seen, sizes, required)
         crops = np.zeros((len(times_s), FACE_SIZE_PX, FACE_SIZE_PX, 3), np.uint8)
         for crop, face in zip(crops, chosen, strict=True):
-            if face is not None:
+            if face is not None and face.readable:
                 crop[:] = face.crop
-        present = np.array([face is not None for face in chosen], np.bool_)
-        return ClipFaces(crops, present, max(map(len, seen), default=0))
+        present = np.array([face is not None and face.readable for face in chosen], np.bool_)
+        unreadable = sum(face is not None and not face.readable for face in chosen)
+        most = max(map(len, seen), default=0)
+        if not somebody_is_sure(seen):
+            return ClipFaces(crops, present, 0, doubtful=sum(map(bool, seen)))
+        return ClipFaces(crops, present, most, unreadable=unreadable)
 
     def _faces_of(self, picture: Picture, time_s: float) -> list[SeenFace]:
         if self._last is None or self._last[0] != picture.key:
             faces = self._search.faces(picture.pixels, time_s)
             faces = sorted(faces, key=lambda face: -face.area_px)
-            crops = [
-                (face, align(picture.pixels, face.points))
+            seen = [
+                see(picture.pixels, face, self._evidence)
                 for face in faces[: max(MAX_FACES_PER_FRAME, self._choice)]
             ]
-            self._last = picture.key, [SeenFace(f, crop) for f, crop in crops if crop is not None]
+            self._last = picture.key, [face for face in seen if face is not None]
         return self._last[1]
 
     def _choose(

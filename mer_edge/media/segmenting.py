@@ -10,6 +10,10 @@ from mer_edge.segments import SEGMENT_HOP_SAMPLES, SEGMENT_SAMPLES
 MIN_COVERED_SHARE = 0.25
 """Sound for a quarter of a segment (0.24 s, a syllable) counts as sound."""
 
+SILENT_RANGE = 4 / 32768
+"""Samples that differ by no more than this, four steps of 16 bits, are digital silence: a muted
+track, with or without dither. The noise of a real microphone is larger."""
+
 
 def segment_waveform(samples: NDArray[np.float32], segments: int) -> NDArray[np.float32]:
     """Segment i is the samples [15360 i, 15360 i + 15600), zeros after the end.
@@ -42,4 +46,24 @@ def covered_segments(covered: NDArray[np.bool_], segments: int) -> NDArray[np.bo
     for i in range(segments):
         part = covered[i * SEGMENT_HOP_SAMPLES : (i + 1) * SEGMENT_HOP_SAMPLES]
         present[i] = len(part) > 0 and part.mean() >= MIN_COVERED_SHARE
+    return present
+
+
+def sounding_segments(
+    samples: NDArray[np.float32], covered: NDArray[np.bool_], segments: int
+) -> NDArray[np.bool_]:
+    """Which segments have sound, as :func:`covered_segments`, that is not digital silence.
+
+    Args:
+        samples: shape = (samples,), the clip's 16 kHz mono sound.
+        covered: shape = (samples,), where the clip has sound.
+
+    Returns:
+        shape = (segments,)
+    """
+    present = covered_segments(covered, segments)
+    for i in np.flatnonzero(present):
+        part = slice(i * SEGMENT_HOP_SAMPLES, (i + 1) * SEGMENT_HOP_SAMPLES)
+        heard = samples[part][covered[part]]
+        present[i] = np.ptp(heard) > SILENT_RANGE
     return present

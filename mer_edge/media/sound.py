@@ -22,6 +22,13 @@ time stamps of several containers jitter by less)."""
 HELD_S = 0.25
 """Of a file resampled together: 12 frames of AAC at 48 kHz, for half the time of one by one."""
 CLIPPED_SHARE_TO_NOTE = 0.01
+CANCELLED_POWER = 0.01
+"""Two channels cancel each other where their mix has less than this share (-20 dB) of the power of
+the louder one, as with a microphone that is wired the wrong way round: R = -L."""
+CANCELLED_NOTE = (
+    "The two channels of the sound cancel each other (one is wired the wrong way round); where "
+    "they do, the first was taken."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +64,8 @@ class SoundReader:
         self._end_s = scan.audio.end_s - scan.origin_s
         self._count = DecodeCount()
         self._frames = decode_stream(path, scan.audio.index, self._count, scan.audio.mend)
-        self._chunks = _resampled(self._frames, scan.origin_s)
+        self._cancelled = False
+        self._chunks = self._resampled(scan.origin_s)
         self._kept: list[Chunk] = []
         self._position = 0
         self._ended = False
@@ -92,6 +100,8 @@ class SoundReader:
                 f"{self._clipped / self._decoded:.0%} of the samples lie outside [-1, 1] and were "
                 "clipped; the recording is too loud or its samples are not scaled."
             )
+        if self._cancelled:
+            notes.append(CANCELLED_NOTE)
         return tuple(notes)
 
     def check_damage(self) -> None:
@@ -144,26 +154,28 @@ class SoundReader:
                 f"{self._end_s:.1f} s; expected a complete file; it is damaged, copy it again"
             )
 
+    def _resampled(self, origin_s: float) -> Iterator[Chunk]:
+        """Chunks of 16 kHz mono, each where its time stamp says.
 
-def _resampled(frames: Iterator[Any], origin_s: float) -> Iterator[Chunk]:
-    """Chunks of 16 kHz mono, each where its time stamp says.
-
-    Samples are counted on from where a run of frames began, so that jitter of the time stamps
-    makes no gaps; where the count and the stamps part (the stream starts late, has a hole or
-    drifts), a new run begins.
-    """
-    run: Run | None = None
-    for frame in frames:
-        stamp = None if frame.time is None else round((frame.time - origin_s) * SAMPLE_RATE_HZ)
-        if run is not None and not run.continues_with(frame, stamp):
+        Samples are counted on from where a run of frames began, so that jitter of the time stamps
+        makes no gaps; where the count and the stamps part (the stream starts late, has a hole or
+        drifts), a new run begins.
+        """
+        run: Run | None = None
+        for frame in self._frames:
+            stamp = None if frame.time is None else round((frame.time - origin_s) * SAMPLE_RATE_HZ)
+            if run is not None and not run.continues_with(frame, stamp):
+                yield from run.finish()
+                self._cancelled |= run.cancelled
+                stamp = run.expected if stamp is None else stamp
+                run = None
+            if run is None:
+                run = Run(frame, stamp or 0, HELD_S)
+            yield from run.add(frame)
+            self._cancelled |= run.cancelled
+        if run is not None:
             yield from run.finish()
-            stamp = run.expected if stamp is None else stamp
-            run = None
-        if run is None:
-            run = Run(frame, stamp or 0, HELD_S)
-        yield from run.add(frame)
-    if run is not None:
-        yield from run.finish()
+            self._cancelled |= run.cancelled
 
 
 class Run:
@@ -190,6 +202,8 @@ class Run:
         self._start = start
         self._end = start
         self._frames_s = 0.0
+        self.cancelled = False
+        """Whether two channels cancelled each other somewhere; the louder one was taken there."""
 
     @property
     def expected(self) -> int:
@@ -220,6 +234,7 @@ class Run:
     def _push_held(self) -> None:
         together = self._held.read()
         if together is not None:
+            self.cancelled |= _take_one_of_two(together)
             self._graph.push(together)
 
     def _pull(self) -> Iterator[Chunk]:
@@ -231,6 +246,36 @@ class Run:
             chunk = Chunk(self._end, values.mean(axis=1, dtype=np.float32))
             self._end = chunk.end
             yield chunk
+
+
+def _take_one_of_two(frame: Any) -> bool:
+    """Where the channels of a stereo frame cancel each other, put the first one in both.
+
+    Those that do are about equally loud. It is always the first: one and the other in turn would
+    turn the sound around from frame to frame.
+
+    Returns:
+        whether they do.
+    """
+    if frame.layout.nb_channels != 2:
+        return False
+    try:
+        values = frame.to_ndarray()
+    except ValueError:  # 64-bit integers, which NumPy is not given
+        return False
+    packed = len(values) == 1
+    left, right = (values.reshape(-1, 2).T if packed else values).astype(np.float32)
+    if values.dtype == np.uint8:
+        left, right = left - 128, right - 128
+    mixed = np.square((left + right) / 2).mean()
+    if not mixed < CANCELLED_POWER * max(np.square(left).mean(), np.square(right).mean()):
+        return False  # also where both are silent, or not numbers
+    if packed:
+        pairs = np.frombuffer(frame.planes[0], values.dtype, values.size).reshape(-1, 2)
+        pairs[:, 1] = pairs[:, 0]
+    else:
+        np.frombuffer(frame.planes[1], values.dtype, values.shape[1])[:] = values[0]
+    return True
 
 
 def _kind(frame: Any) -> tuple[str, str, int]:

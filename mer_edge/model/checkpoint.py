@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from mer_edge.decision import UNCALIBRATED, DecisionRule, Temperatures, decision_fault
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.files import new_directory, new_file
 from mer_edge.model.checkpoint_files import (
     CONFIG_FILE,
@@ -48,6 +49,8 @@ class CheckpointConfig:
     """What logits are divided by before they become probabilities."""
     min_confidence: float | None = None
     """Of exclusive labels: a most probable label below it is no decision."""
+    evidence: Evidence | None = None
+    """What sound and faces needed to have a say in the clips it learned from."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Checkpoint:
     provenance: dict[str, str]
     temperatures: Temperatures = UNCALIBRATED
     min_confidence: float | None = None
+    evidence: Evidence | None = None
 
     @property
     def rule(self) -> DecisionRule:
@@ -77,6 +81,7 @@ def save_checkpoint(
     notice: str = "",
     provenance: dict[str, str] | None = None,
     *,
+    evidence: Evidence | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a checkpoint as a new directory; either all of it is there or nothing.
@@ -85,7 +90,9 @@ def save_checkpoint(
         MerEdgeError: the directory exists, a weight is not finite, or the disk says no.
     """
     with new_directory(directory, "saving the checkpoint", overwrite=overwrite) as temporary:
-        write_checkpoint(temporary, model, tokenizer_json, thresholds, notice, provenance)
+        write_checkpoint(
+            temporary, model, tokenizer_json, thresholds, notice, provenance, evidence=evidence
+        )
 
 
 def write_checkpoint(
@@ -95,6 +102,8 @@ def write_checkpoint(
     thresholds: list[float],
     notice: str = "",
     provenance: dict[str, str] | None = None,
+    *,
+    evidence: Evidence | None = None,
 ) -> None:
     """Write the three files into a directory that exists (say, one that is itself temporary)."""
     tensors = {
@@ -102,7 +111,12 @@ def write_checkpoint(
     }
     check_finite(tensors, directory)
     config = CheckpointConfig(
-        CHECKPOINT_SCHEMA_VERSION, model.config, thresholds, notice, provenance or {}
+        CHECKPOINT_SCHEMA_VERSION,
+        model.config,
+        thresholds,
+        notice,
+        provenance or {},
+        evidence=evidence,
     )
     _check_decision(directory, config)
     (directory / CONFIG_FILE).write_bytes(_encoded(config))
@@ -183,6 +197,7 @@ def load_checkpoint(directory: Path) -> Checkpoint:
         config.provenance,
         config.temperatures,
         config.min_confidence,
+        config.evidence,
     )
 
 

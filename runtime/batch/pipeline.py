@@ -166,12 +166,12 @@ class _Run:
             self._mixer.finish()
 
     def _make_clips_of(self, number: int, source: Source, detector: FaceDetector) -> None:
-        modalities = self._recognizer.bundle.manifest.modalities
+        manifest = self._recognizer.bundle.manifest
         error: str | None = None
         made = 0
         start = time.perf_counter()
         try:
-            for clip in source.clips(modalities, detector):
+            for clip in source.clips(manifest, detector):
                 media_ms = (time.perf_counter() - start) * 1e3
                 self._mixer.put(Waiting(clip, number, made, media_ms))
                 made += 1

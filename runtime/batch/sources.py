@@ -17,6 +17,7 @@ from mer_edge.samples.manifest import read_manifest
 from mer_edge.samples.sample import Sample
 
 if TYPE_CHECKING:
+    from mer_edge.bundle import Manifest
     from mer_edge.faces.face import FaceDetector
 
 VIDEO_SUFFIXES = (
@@ -45,20 +46,20 @@ class Source:
         """What results and messages say."""
         return f"{self.path}: {self.text_alone}" if self.text_alone else str(self.path)
 
-    def clips(self, modalities: tuple[str, ...], detector: FaceDetector) -> Iterator[Clip]:
+    def clips(self, manifest: Manifest, detector: FaceDetector) -> Iterator[Clip]:
         """Its clips, as far as a bundle decides by them.
 
         Raises:
-            MerEdgeError: while iterating: it cannot be read, or has nothing of ``modalities``.
+            MerEdgeError: while iterating: it cannot be read, or has nothing of these.
         """
-        from mer_edge.clips import load_clips
+        from mer_edge.clips import for_bundle, load_clips
 
-        options = replace(self.options, modalities=modalities)
+        options = for_bundle(self.options, manifest)
         if not self.text_alone:
             yield from load_clips(self.path, options, detector=detector)
             return
         text = options.text.text
-        if text is None or "text" not in modalities:
+        if text is None or "text" not in manifest.modalities:
             raise MerEdgeError(
                 f"{self.name}: text alone, and text is not looked at; expected a clip with sound "
                 "or a face; leave out --no-text and --asr, or take a bundle that decides by text"

@@ -121,7 +121,7 @@ class RecordedChain:
 
     def __init__(self, bundle: Bundle, device: str, threads: int | None) -> None:
         self.recorder = Recorder()
-        self._modalities = bundle.manifest.modalities
+        self._manifest = bundle.manifest
         self._detector: RecordedDetector | None = None
         backend = open_backend(device, bundle, threads)
         loaded = load_graphs(bundle, backend)
@@ -141,10 +141,10 @@ class RecordedChain:
 
     def run_file(self, file: Path) -> None:
         """All clips of a file, as ``Recognizer.recognize_all`` makes and runs them."""
-        from mer_edge.clips import ClipOptions, load_clips
+        from mer_edge.clips import ClipOptions, for_bundle, load_clips
 
         self.recorder.run += 1
-        options = ClipOptions(modalities=self._modalities)
+        options = for_bundle(ClipOptions(), self._manifest)
         with self.recorder.record("total"):
             clips = load_clips(file, options, detector=self._recorded_detector())
             while True:
@@ -155,7 +155,7 @@ class RecordedChain:
                 self._chain.run([clip])
 
     def _recorded_detector(self) -> RecordedDetector | None:
-        if "visual" not in self._modalities:
+        if "visual" not in self._manifest.modalities:
             return None
         if self._detector is None:
             from mer_edge.faces.detector import open_detector

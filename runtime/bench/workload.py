@@ -86,9 +86,9 @@ def file_clips(bundle: Bundle, file: Path) -> list[Clip]:
     Raises:
         MerEdgeError: the file cannot be read, or has nothing that the bundle decides by.
     """
-    from mer_edge.clips import ClipOptions, load_clips
+    from mer_edge.clips import ClipOptions, for_bundle, load_clips
 
-    clips = list(load_clips(file, ClipOptions(modalities=bundle.manifest.modalities)))
+    clips = list(load_clips(file, for_bundle(ClipOptions(), bundle.manifest)))
     if not clips:
         raise MerEdgeError(f"{file}: no clip in it; name another --clip")
     return clips

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from mer_edge.media.sound import CANCELLED_NOTE
+
 
 @dataclass
 class StreamCounts:
@@ -35,6 +37,8 @@ class StreamCounts:
     """How often pictures were moved back to the sound because of that drift."""
     broken_samples: int = 0
     """Samples that were NaN or infinite, and are silence now."""
+    cancelled: bool = False
+    """Whether two channels cancelled each other somewhere, so that one of them was taken."""
     remarks: tuple[str, ...] = ()
     """What the offline readers say of a file, in sentences of their own."""
 
@@ -68,5 +72,6 @@ _SENTENCES = {
     "jumps": "The time stamps jumped {jumps} times so far and were put together again.",
     "realigned": "The pictures were moved back to the sound {realigned} times so far: the two "
     "clocks drift.",
+    "cancelled": CANCELLED_NOTE,
     "broken_samples": "{broken_samples} samples are NaN or infinite so far and count as silence.",
 }

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.faces.align import align
+from mer_edge.evidence import Evidence
 from mer_edge.faces.face import FaceDetector
+from mer_edge.faces.quality import see
 from mer_edge.faces.search import FaceSearch
 from mer_edge.faces.track import SeenFace, choose_faces
 from mer_edge.media.clip_faces import MAX_FACES_PER_FRAME
@@ -34,7 +35,9 @@ class FaceChooser:
     another person may become the main one as the window moves on.
     """
 
-    def __init__(self, detector: FaceDetector, choice: int = 1) -> None:
+    def __init__(
+        self, detector: FaceDetector, choice: int = 1, evidence: Evidence | None = None
+    ) -> None:
         if choice < 1:
             raise MerEdgeError(
                 f"found --face {choice}; expected 1 for the main person, 2 for the next one, and "
@@ -42,6 +45,7 @@ class FaceChooser:
             )
         self._search = FaceSearch(detector)
         self._choice = choice
+        self._evidence = evidence
 
     def look(self, picture: Picture, time_s: float) -> SeenFaces:
         """Everybody in the picture that is shown at ``time_s``; pictures come in order."""
@@ -50,14 +54,14 @@ class FaceChooser:
         largest = sorted(found, key=lambda face: -face.area_px)
         seen = []
         for face in largest[: max(MAX_FACES_PER_FRAME, self._choice)]:
-            crop = align(pixels, face.points)
-            if crop is not None:
-                seen.append(SeenFace(face, crop))
+            one = see(pixels, face, self._evidence)
+            if one is not None:
+                seen.append(one)
         signals = [Signal(face.crop) for face in seen]
         return SeenFaces(seen, signals, (pixels.shape[1], pixels.shape[0]))
 
     def choose(self, window: Sequence[SeenFaces]) -> list[Signal | None]:
-        """The chosen person's face in each picture, None where that person is not seen."""
+        """The chosen person's face in each picture, None where it is not seen or not readable."""
         try:
             chosen = choose_faces(
                 [seen.faces for seen in window], [seen.size_px for seen in window], self._choice
@@ -68,6 +72,6 @@ class FaceChooser:
 
 
 def _signal_of(seen: SeenFaces, face: SeenFace | None) -> Signal | None:
-    if face is None:
+    if face is None or not face.readable:
         return None
     return next(s for f, s in zip(seen.faces, seen.signals, strict=True) if f is face)

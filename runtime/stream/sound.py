@@ -42,7 +42,9 @@ class SoundRuns:
             run = None
         if run is None:
             run = self._run = Run(frame, stamp or 0)
-        return [*chunks, *run.add(frame)]
+        chunks += run.add(frame)
+        self._counts.cancelled |= run.cancelled
+        return chunks
 
     def finish(self) -> list[Chunk]:
         """What the resampler still holds; the next frame begins a new run."""

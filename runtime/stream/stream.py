@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import ANYTHING
 from mer_edge.faces.face import FaceDetector, rgb_frame
-from mer_edge.media.segmenting import covered_segments
+from mer_edge.media.hearing import hear
 from mer_edge.media.sound import Chunk
+from mer_edge.media.voice import VoiceListener
 from mer_edge.result import Result
 from mer_edge.segments import SAMPLE_RATE_HZ, SEGMENT_HOP_SAMPLES, SEGMENT_S
 from runtime.chain import Stopwatch
@@ -86,7 +88,7 @@ class Stream:
             )
         chooser = None
         if "visual" in wanted:
-            chooser = FaceChooser(detector or recognizer.detector(), face)
+            chooser = FaceChooser(detector or recognizer.detector(), face, self._manifest.evidence)
         elif face != 1:
             raise MerEdgeError(
                 f"{source}: found --face {face} where no faces are looked at; expected it for a "
@@ -94,6 +96,9 @@ class Stream:
             )
         ranges = self._manifest.shape_ranges
         most = ranges["segments"].maximum
+        evidence = self._manifest.evidence or ANYTHING
+        listens = evidence.voice and "audio" in wanted
+        self._listener = VoiceListener() if listens else None
         self._window = Window(recognizer.chain, window_segments, chooser, most)
         if transcriber is not None and "audio" not in wanted:
             wanted.append("audio")
@@ -248,6 +253,8 @@ class Stream:
         self._picker.restart(segment)
         self._grid.restart(segment)
         self._window.restart(segment)
+        if self._listener is not None:
+            self._listener.restart()
 
     def _close(self, samples: int) -> Result:
         """The coming segment is at its end, ``samples`` long."""
@@ -255,7 +262,8 @@ class Stream:
         if not window.coming.looked:
             window.look(self._picture())
         sound = self._grid.take(samples)
-        window.close(sound.samples, bool(covered_segments(sound.covered, 1)[0]))
+        heard = hear(sound, 1, self._listener)
+        window.close(sound.samples, bool(heard.present[0]))
         end_s = self.time_s - (SEGMENT_HOP_SAMPLES - samples) / SAMPLE_RATE_HZ
         if self._transcriber is not None:
             self._texts.set(self._transcriber.text_of(window.sound()), 0.0)

@@ -23,6 +23,7 @@ from mer_edge.bundle import (
     GRAPHS,
     MANIFEST,
     Bundle,
+    Evidence,
     ModelCard,
     load_constants,
     load_golden,
@@ -82,6 +83,16 @@ def test_a_card_comes_back_and_names_the_model(pristine: Path, bundle_path: Path
     for bad in ("", "two\nlines"):
         with pytest.raises(MerEdgeError, match=r"card\.licence is '.*'; expected one line"):
             write_manifest(bundle_path, replace(manifest, card=replace(card, licence=bad)))
+
+
+def test_what_has_a_say_comes_back(pristine: Path, bundle_path: Path) -> None:
+    manifest = Bundle.load(pristine).manifest
+    assert manifest.evidence is None
+    rule = Evidence(voice=True, min_face_px=16.0)
+    write_manifest(bundle_path, replace(manifest, evidence=rule))
+    assert Bundle.load(bundle_path).manifest.evidence == rule
+    with pytest.raises(MerEdgeError, match=r"evidence.min_face_sharpness is 0.0; expected more"):
+        write_manifest(bundle_path, replace(manifest, evidence=Evidence(min_face_sharpness=0.0)))
 
 
 def test_writing_refuses_what_loading_would_refuse(pristine: Path, tmp_path: Path) -> None:

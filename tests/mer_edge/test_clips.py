@@ -1,5 +1,6 @@
 """Whole clips: every kind of source, every option, every absent modality."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from mer_edge.clip import PreparedClip
 from mer_edge.clips import ClipOptions, load_clips, prepare_clips
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.text.source import TextOptions
 from tests.grey_detector import Grey, level_of_crop
 from tests.media_files import (
@@ -21,6 +23,8 @@ from tests.media_files import (
     quadrants,
     write_media,
 )
+
+SPEECH = Path(__file__).parents[1] / "data" / "speech" / "speech.flac"
 
 
 def black(number: int, time_s: float, size: tuple[int, int]) -> np.ndarray:
@@ -87,6 +91,57 @@ def test_sound_alone(tmp_path):
     assert clip.notes == ("There is no picture.",)
 
 
+def test_a_muted_track_has_no_say(tmp_path):
+    def muted_after_two_segments(times_s):
+        return np.where(times_s < 1.92, np.sin(2 * np.pi * 300 * times_s), 0.0)
+
+    voice = Voice("pcm_s16le", 16_000, duration_s=3.84, wave=muted_after_two_segments)
+    (clip,) = load_clips(write_media(tmp_path / "a.wav", None, voice))
+    assert clip.audio_present.tolist() == [True, True, False, False]
+    assert clip.notes == (
+        "There is sound in 2 of 4 segments.",
+        "The sound of 2 of 4 segments is digital silence.",
+        "There is no picture.",
+    )
+    voice = Voice(duration_s=2, wave=np.zeros_like)
+    picture = Picture(frames=50)
+    (clip,) = load_clips(write_media(tmp_path / "a.mp4", picture, voice), detector=Grey())
+    assert not clip.has_audio
+    assert clip.face_present.all()
+
+
+def test_a_bundle_may_listen_to_voices_alone(tmp_path):
+    hums = ClipOptions(evidence=Evidence(voice=True))
+    hum = Voice("flac", 16_000, duration_s=3, wave=lambda t: 0.3 * np.sin(2 * np.pi * 50 * t))
+    path = write_media(tmp_path / "a.mkv", Picture(frames=75), hum)
+    (clip,) = load_clips(path, hums, detector=Grey())
+    assert not clip.has_audio
+    assert clip.waveform.any()
+    assert clip.notes == ("There is a voice in 0 of 3 segments with sound.",)
+    alone = write_media(tmp_path / "a.wav", None, replace(hum, codec="pcm_s16le"))
+    assert "a.wav: no voice, no face" in error_of(alone, hums)
+    (clip,) = load_clips(SPEECH, hums)
+    assert clip.audio_present[:2].all()
+    silent = replace(hums, modalities=("visual",))
+    (clip,) = load_clips(path, silent, detector=Grey())
+    assert clip.notes == ()
+
+
+def test_a_bundle_may_leave_out_faces_that_are_too_small(tmp_path):
+    path = write_media(tmp_path / "a.mp4", Picture(frames=50), Voice(duration_s=2))
+    narrow = ClipOptions(evidence=Evidence(min_face_px=20))
+    (clip,) = load_clips(path, narrow, detector=Grey())
+    assert clip.face_present.all()
+    wide = ClipOptions(evidence=Evidence(min_face_px=100))
+    (clip,) = load_clips(path, wide, detector=Grey())
+    assert not clip.has_face
+    assert not clip.faces.any()
+    assert clip.notes == (
+        "A face was found in 0 of 2 frames looked at.",
+        "In 2 of 2 frames looked at the face is too small or too blurred to be read.",
+    )
+
+
 def test_a_silent_video(tmp_path):
     (clip,) = load_clips(write_media(tmp_path / "a.mp4", Picture(frames=50)), detector=Grey())
     assert clip.segments == 2
@@ -139,6 +194,20 @@ def test_faces_come_and_go(tmp_path):
     assert clip.face_present.tolist() == [False, True, False]
     assert not clip.faces[0].any()
     assert "A face was found in 1 of 3 frames looked at." in clip.notes
+
+
+def test_what_looks_like_a_face_and_is_never_sure_is_none(tmp_path):
+    path = write_media(tmp_path / "a.mp4", Picture(frames=72), Voice(duration_s=3))
+    (clip,) = load_clips(path, detector=Grey(sure_in_calls=()))
+    assert not clip.has_face
+    assert not clip.faces.any()
+    assert clip.notes == (
+        "A face was found in 0 of 3 frames looked at.",
+        "In 3 frames something looks like a face; none is sure enough to be one.",
+    )
+    (clip,) = load_clips(path, detector=Grey(sure_in_calls=(2,)))
+    assert clip.face_present.all()
+    assert clip.notes == ()
 
 
 def test_the_crop_is_rgb_and_upright(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mer_edge.clips import ClipOptions, load_clips
+from mer_edge.errors import MerEdgeError
 from tests.media_files import Voice, write_media
 
 
@@ -50,6 +51,7 @@ def test_neither_torch_nor_transformers_is_loaded(tmp_path):
 
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+CASES = DATA.parent / "cases"
 
 
 @pytest.mark.shared
@@ -75,3 +77,11 @@ def test_real_files(name, segments, faces):
     assert clip.face_present.sum() == faces
     assert clip.audio_present.all()
     assert 0.005 < np.abs(clip.waveform).max() <= 1
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"{CASES} is not here")
+@pytest.mark.parametrize("name", ["no_face_palm.mp4", "no_face_office.mp4"])
+def test_real_files_with_what_only_looks_like_a_face(name):
+    with pytest.raises(MerEdgeError, match="no face"):
+        list(load_clips(CASES / name, ClipOptions(modalities=("visual",))))

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from mer_edge.clips import load_clips
+from mer_edge.clips import ClipOptions, load_clips
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.samples.manifest import read_manifest
 from mer_edge.samples.sample import Sample
 from train import prepare_worker
@@ -36,10 +37,10 @@ def sample_of(media: Path) -> Sample:
     return Sample(media, None, (), "train")
 
 
-def write_silence(path: Path, seconds: float) -> None:
+def write_sound(path: Path, seconds: float) -> None:
     with wave.open(str(path), "wb") as out:
         out.setparams((1, 2, 16000, 0, "NONE", ""))
-        out.writeframes(bytes(2 * round(16000 * seconds)))
+        out.writeframes(b"\x00\x10\x00\xf0" * round(8000 * seconds))  # no digital silence
 
 
 def test_a_prepared_clip_is_what_inference_makes(drawn_data, tmp_path):
@@ -53,6 +54,18 @@ def test_a_prepared_clip_is_what_inference_makes(drawn_data, tmp_path):
     assert np.array_equal(stored.crops_present[:, 1], clip.face_present)
     assert clip.face_present.any()
     assert np.array_equal(stored.faces(np.ones(clip.segments, np.int64)), clip.faces)
+
+
+def test_what_has_a_say_is_as_on_the_device(drawn_data, tmp_path):
+    sample = read_manifest(drawn_data)[0]
+    rule = Evidence(voice=True, min_face_px=1000.0)
+    (ready,), skipped = prepare_samples([sample], tmp_path, 3, 1, Silent(), rule)
+    assert not skipped
+    stored = read_clip(ready.stored)
+    (clip,) = load_clips(sample.media, ClipOptions(evidence=rule))
+    assert np.array_equal(stored.audio_present, clip.audio_present)
+    assert not stored.crops_present.any()
+    assert not clip.has_face
 
 
 def test_processes_make_the_same_bits_and_nothing_is_made_twice(drawn_data, tmp_path):
@@ -117,7 +130,7 @@ def test_what_was_made_before_an_interruption_is_kept(drawn_data, tmp_path):
 
 
 def test_a_second_process_waits_for_the_first(tmp_path):
-    write_silence(tmp_path / "good.wav", 1.0)
+    write_sound(tmp_path / "good.wav", 1.0)
     lock = FileLock(tmp_path / "store" / ".lock", thread_local=False)
     (tmp_path / "store").mkdir()
     lock.acquire()
@@ -144,8 +157,8 @@ def bits(ready: ReadySample) -> list[bytes]:
 
 def test_bad_files_are_told_and_the_others_go_on(tmp_path):
     (tmp_path / "empty.mp4").touch()
-    write_silence(tmp_path / "good.wav", 1.0)
-    write_silence(tmp_path / "long.wav", 60.0)
+    write_sound(tmp_path / "good.wav", 1.0)
+    write_sound(tmp_path / "long.wav", 60.0)
     samples = [
         Sample(tmp_path / name, "Well.", ("sad",), "train")
         for name in ("empty.mp4", "good.wav", "long.wav")
@@ -162,14 +175,16 @@ def test_bad_files_are_told_and_the_others_go_on(tmp_path):
 
 def test_the_cache_knows_a_changed_file_and_other_options(tmp_path):
     media = tmp_path / "a.wav"
-    write_silence(media, 1.0)
+    write_sound(media, 1.0)
     first = clip_key(sample_of(media), tmp_path, 3)
     assert clip_key(sample_of(media), tmp_path, 3) == first
     assert clip_key(sample_of(media), tmp_path, 1) != first
+    rules = [None, Evidence(), Evidence(voice=True), Evidence(min_face_px=16.0)]
+    assert len({clip_key(sample_of(media), tmp_path, 3, rule) for rule in rules}) == len(rules)
     os.utime(media, ns=(1, 1))
     touched = clip_key(sample_of(media), tmp_path, 3)
     assert touched != first
-    write_silence(media, 2.0)
+    write_sound(media, 2.0)
     os.utime(media, ns=(1, 1))
     assert clip_key(sample_of(media), tmp_path, 3) != touched
 
@@ -177,7 +192,7 @@ def test_the_cache_knows_a_changed_file_and_other_options(tmp_path):
 def test_a_data_set_and_the_store_in_it_may_move(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
-    write_silence(old / "a.wav", 1.0)
+    write_sound(old / "a.wav", 1.0)
     first = clip_key(sample_of(old / "a.wav"), old / ".prepared", 3)
     old.rename(new)
     assert clip_key(sample_of(new / "a.wav"), new / ".prepared", 3) == first
@@ -194,7 +209,7 @@ def test_a_directory_of_frames_is_known_by_its_files(tmp_path):
 
 
 def test_a_cache_that_cannot_be_written_is_an_error_and_no_skipped_clip(tmp_path):
-    write_silence(tmp_path / "good.wav", 1.0)
+    write_sound(tmp_path / "good.wav", 1.0)
     (tmp_path / "cache").touch()
     sample = Sample(tmp_path / "good.wav", "Well.", (), "train")
     with pytest.raises(MerEdgeError, match="cache is a file; expected a folder"):

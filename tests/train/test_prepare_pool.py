@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     for number in range(40):
         with wave.open(str(folder / f"{number:03}.wav"), "wb") as out:
             out.setparams((1, 2, 16000, 0, "NONE", ""))
-            out.writeframes(bytes(2 * 16000))
+            out.writeframes(b"\x00\x10\x00\xf0" * 8000)  # no digital silence
     return folder
 
 

@@ -82,6 +82,7 @@ def ablate(
         store=base.cache,
         crops_per_segment=base.crops_per_segment,
         workers=base.workers,
+        evidence=base.evidence,
     )
     reports = {run: check_earlier(sweep, *run, data.fingerprint) for run in _keys(sweep)}
     results: list[RunResult] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.samples.sample import SPLITS, Sample
 from train.datasets.registry import DatasetOptions, open_dataset
 from train.prepare import ReadySample, Skipped, prepare_samples
@@ -39,6 +40,7 @@ def open_data(
     store: Path | None = None,
     crops_per_segment: int = 3,
     workers: int | None = None,
+    evidence: Evidence | None = None,
 ) -> EvaluationData:
     """Read a data set and prepare the clips of ``splits`` that the store does not hold yet.
 
@@ -46,6 +48,7 @@ def open_data(
         labels: every label of these clips must be one of them.
         store: of prepared clips; None: ``.prepared`` beside the data.
         crops_per_segment: as in training, so that its prepared clips serve; the middle one counts.
+        evidence: the subject's: what sound and faces need to have a say.
 
     Raises:
         MerEdgeError: the data set cannot be read, a split has no usable clip, or a clip has a
@@ -57,7 +60,7 @@ def open_data(
     for split in splits:
         _check_split(split, chosen, path)
     ready, skipped = prepare_samples(
-        chosen, store or usual_store(path), crops_per_segment, workers, progress
+        chosen, store or usual_store(path), crops_per_segment, workers, progress, evidence
     )
     for split in splits:
         _check_split(split, [item.sample for item in ready], path, len(skipped))

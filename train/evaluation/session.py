@@ -24,6 +24,7 @@ from train.evaluation.subject import (
     ClipPredictions,
     RunSubject,
     Subject,
+    SubjectInfo,
     check_subject,
     open_subject,
 )
@@ -92,9 +93,10 @@ def evaluate(
     for path, name in zip(paths, names, strict=True):
         subject = open_subject(path, name, request.device)
         if data is None:
-            data = _open_data(request, subject.info.labels, progress)
+            data = _open_data(request, subject.info, progress)
         else:
             _check_labels(subject, evaluated[0].summary)
+            _check_evidence(subject, evaluated[0].summary)
         evaluated.append(_evaluate_one(subject, data, request, progress))
     assert data is not None
     summaries = [one.summary for one in evaluated]
@@ -120,7 +122,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     return [f"{i}-{part[-1]}" for i, part in enumerate(parts, start=1)]
 
 
-def _open_data(request: Request, labels: Sequence[str], progress: Progress) -> EvaluationData:
+def _open_data(request: Request, first: SubjectInfo, progress: Progress) -> EvaluationData:
     known = next((found for path in request.subjects if (found := trained_on(path))), None)
     data, dataset, store, crops = request.data, request.dataset, request.store, 3
     if known is not None:
@@ -138,12 +140,13 @@ def _open_data(request: Request, labels: Sequence[str], progress: Progress) -> E
     return open_data(
         data,
         dataset,
-        labels,
+        first.labels,
         list(dict.fromkeys(splits)),
         progress,
         store=store,
         crops_per_segment=crops,
         workers=request.workers,
+        evidence=first.evidence,
     )
 
 
@@ -189,6 +192,14 @@ def _check_labels(subject: Subject, first: SubjectEvaluation) -> None:
         raise MerEdgeError(
             f"{subject.info.path} knows the labels {', '.join(ours)} and {first.info.path} "
             f"{', '.join(theirs)}; expected the same; evaluate them one by one"
+        )
+
+
+def _check_evidence(subject: Subject, first: SubjectEvaluation) -> None:
+    if subject.info.evidence != first.info.evidence:
+        raise MerEdgeError(
+            f"{subject.info.path} and {first.info.path} have different rules of what sound and "
+            "faces need to have a say (evidence); expected the same; evaluate them one by one"
         )
 
 

@@ -14,6 +14,7 @@ from mer_edge.bundle import MANIFEST, Bundle
 from mer_edge.clip import Clip
 from mer_edge.decision import DecisionRule, Task
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
 from mer_edge.model.checkpoint_files import CONFIG_FILE, checkpoint_directory
 from mer_edge.model.config import variant_name
@@ -71,6 +72,8 @@ class SubjectInfo:
     task: Task = "multilabel"
     min_confidence: float | None = None
     """Of exclusive labels: a decision below it is "uncertain"."""
+    evidence: Evidence | None = None
+    """What sound and faces need to have a say in its clips."""
 
     @property
     def rule(self) -> DecisionRule:
@@ -145,6 +148,7 @@ class RunSubject:
             notice=self.checkpoint.notice,
             task=config.task,
             min_confidence=self.checkpoint.min_confidence,
+            evidence=self.checkpoint.evidence,
         )
 
     def predict(self, ready: Sequence[ReadySample], progress: Progress) -> ClipPredictions:
@@ -196,6 +200,7 @@ class BundleSubject:
             notice=manifest.notice,
             task=manifest.task,
             min_confidence=manifest.min_confidence,
+            evidence=manifest.evidence,
         )
 
     def predict(self, ready: Sequence[ReadySample], progress: Progress) -> ClipPredictions:

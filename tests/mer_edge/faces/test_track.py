@@ -25,9 +25,9 @@ ALIKE = len(LOOKS)
 LOOKS.append(cv2.addWeighted(LOOKS[0], 0.65, LOOKS[1], 0.35, 0))
 
 
-def seen(x: float, y: float, side: float = 60, person: int = 0) -> SeenFace:
+def seen(x: float, y: float, side: float = 60, person: int = 0, sure: bool = True) -> SeenFace:
     box = (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
-    return SeenFace(Face(box, 0.9, POINTS), LOOKS[person])
+    return SeenFace(Face(box, 0.9, POINTS, sure), LOOKS[person])
 
 
 def choose(frames, choice=1):
@@ -47,6 +47,24 @@ def test_large_and_central_and_lasting_comes_first():
     assert choose(frames) == main
     assert choose(frames, 2) == small
     assert choose(frames, 3) == aside
+
+
+def test_where_no_face_is_sure_there_is_nobody():
+    leaves = [[seen(320, 180, 80, sure=False)] for _ in range(3)]
+    assert choose(leaves) == [None, None, None]
+
+
+def test_one_sure_face_makes_the_others_of_that_person_count():
+    faces = [seen(320, 180, 80, sure=number == 2) for number in range(4)]
+    assert choose([[face] for face in faces]) == faces
+
+
+def test_who_is_never_sure_comes_after_everybody_else():
+    cushion = [seen(320, 180, 200, person=0, sure=False) for _ in range(3)]
+    person = [seen(80, 80, 60, person=1) for _ in range(3)]
+    frames = [list(row) for row in zip(cushion, person, strict=True)]
+    assert choose(frames) == person
+    assert choose(frames, 2) == cushion
 
 
 def test_who_stays_beats_who_is_larger_for_a_moment():

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mer_edge.errors import MerEdgeError
-from mer_edge.media.segmenting import covered_segments, segment_waveform
+from mer_edge.media.segmenting import covered_segments, segment_waveform, sounding_segments
 from mer_edge.media.spans import Span, plan_spans
 from mer_edge.segments import SEGMENT_S, segment_count
 from mer_edge.text.source import TextFound
@@ -51,6 +51,28 @@ def test_coverage_is_a_quarter_of_a_segment():
 def test_coverage_of_a_short_clip_is_of_the_clip():
     assert covered_segments(np.ones(1600, np.bool_), 1).tolist() == [True]
     assert covered_segments(np.zeros(0, np.bool_), 1).tolist() == [False]
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25])
+def test_digital_silence_is_no_sound(level):
+    """Silence, a constant offset and dither of one step; the noise of a microphone is sound."""
+    samples = np.full(4 * 15360, level, np.float32)
+    rng = np.random.default_rng(0)
+    samples[15360:30720] += rng.integers(-1, 2, 15360).astype(np.float32) / 32768
+    samples[30720:46080] += rng.normal(0, 1e-3, 15360).astype(np.float32)
+    covered = np.ones(len(samples), np.bool_)
+    covered[46080 + 2000 :] = False
+    samples[46080:] = rng.normal(0, 0.1, 15360).astype(np.float32)
+    present = sounding_segments(samples, covered, 4)
+    assert present.tolist() == [False, False, True, False]
+
+
+def test_silence_is_looked_for_where_there_is_sound():
+    """What is not covered is zero, and tells nothing of the level of the rest."""
+    samples = np.zeros(15360, np.float32)
+    covered = np.zeros(15360, np.bool_)
+    samples[:8000], covered[:8000] = 0.5, True
+    assert sounding_segments(samples, covered, 1).tolist() == [False]
 
 
 def test_frame_times_are_the_middles():

@@ -88,6 +88,34 @@ def test_channels_are_averaged(tmp_path, format_):
     assert frequency_and_level(read_all(left))[1] == pytest.approx(0.5, rel=0.01)
 
 
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_u8", "pcm_f32le", "pcm_s32le", "flac", "aac"])
+@pytest.mark.parametrize("right", [-1.0, -0.9])
+def test_channels_that_cancel_each_other_give_one_of_them(tmp_path, codec, right):
+    """A microphone wired the wrong way round: the mix would be silence."""
+    path = write_media(
+        tmp_path / "a.mkv",
+        None,
+        Voice(codec, layout="stereo", wave=lambda t: np.stack([tone(t), right * tone(t)])),
+    )
+    reader = open_sound(path)
+    samples = reader.read(0, 1.0).samples
+    assert frequency_and_level(samples)[1] == pytest.approx(0.5, rel=0.03)
+    assert reader.notes() == (sound_module.CANCELLED_NOTE,)
+
+
+@pytest.mark.parametrize("right", [0.0, 1.0, -0.5])
+def test_other_channels_are_mixed_without_a_note(tmp_path, right):
+    path = write_media(
+        tmp_path / "a.wav",
+        None,
+        Voice("pcm_s16le", layout="stereo", wave=lambda t: np.stack([tone(t), right * tone(t)])),
+    )
+    reader = open_sound(path)
+    level = frequency_and_level(reader.read(0, 1.0).samples)[1]
+    assert level == pytest.approx(0.25 * (1 + right), rel=0.03)
+    assert reader.notes() == ()
+
+
 def test_what_is_above_the_nyquist_frequency_is_filtered_out(tmp_path):
     path = write_media(
         tmp_path / "a.wav",

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from mer_edge.decision import Temperatures, probabilities_of
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
 from mer_edge.model.checkpoint import calibrate_checkpoint, load_checkpoint, save_checkpoint
 from mer_edge.model.config import TINY, with_variant
 from mer_edge.model.logmel import LogMel
@@ -212,6 +213,18 @@ def test_a_checkpoint_from_before_exclusive_labels_has_independent_ones(saved: P
     assert checkpoint.temperatures == Temperatures(1.0, 1.0, 1.0, 1.0)
     assert checkpoint.min_confidence is None
     assert checkpoint.rule.thresholds == tuple(THRESHOLDS)
+
+
+def test_what_has_a_say_is_part_of_it(saved: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(saved)
+    assert checkpoint.evidence is None
+    rule = Evidence(voice=True, min_face_px=16.0, min_face_sharpness=0.1)
+    tokenizer = checkpoint.tokenizer_path.read_text(encoding="utf-8")
+    path = tmp_path / "again"
+    save_checkpoint(path, checkpoint.model, tokenizer, checkpoint.thresholds, evidence=rule)
+    assert load_checkpoint(path).evidence == rule
+    calibrate_checkpoint(path, Temperatures(fused=2.0))
+    assert load_checkpoint(path).evidence == rule
 
 
 def test_exclusive_labels_have_no_thresholds(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -9,11 +10,11 @@ import numpy as np
 import pytest
 
 from mer_edge.media.scan import scan_media
-from mer_edge.media.sound import Chunk, SoundReader
+from mer_edge.media.sound import CANCELLED_NOTE, Chunk, SoundReader
 from runtime.stream.arrays import audio_frame
 from runtime.stream.counts import StreamCounts
 from runtime.stream.sound import SoundRuns, SoundTrack
-from tests.media_files import TONE_HZ, Voice, write_media
+from tests.media_files import TONE_HZ, Voice, tone, write_media
 
 
 def track_of(path: Path) -> SoundTrack:
@@ -35,6 +36,7 @@ def track_of(path: Path) -> SoundTrack:
         Voice("pcm_s16le", 44_100, "stereo", duration_s=1.0),
         Voice("aac", 48_000, "5.1", duration_s=1.0),
         Voice("libopus", 48_000, duration_s=1.0, start_s=0.3),
+        Voice("aac", 48_000, "stereo", 1.0, wave=lambda t: np.stack([tone(t), -tone(t)])),
     ],
 )
 def test_it_is_the_offline_sound_to_the_last_bit(tmp_path: Path, voice: Voice) -> None:
@@ -46,6 +48,18 @@ def test_it_is_the_offline_sound_to_the_last_bit(tmp_path: Path, voice: Voice) -
     assert np.abs(offline.samples).max() > 0.3
     assert np.array_equal(live.samples, offline.samples)
     assert np.array_equal(live.covered, offline.covered)
+
+
+def test_channels_that_cancel_are_told_once() -> None:
+    counts = StreamCounts()
+    runs = SoundRuns(counts)
+    wave = 0.5 * np.sin(np.arange(4800) / 10).astype(np.float32)
+    before = replace(counts)
+    runs.add(audio_frame(np.stack([wave, -wave]), 48_000), 0.0)
+    assert counts.news_since(before) == [CANCELLED_NOTE]
+    before = replace(counts)
+    runs.add(audio_frame(np.stack([wave, -wave]), 48_000), 0.1)
+    assert counts.news_since(before) == []
 
 
 def frames_of(rate_hz: int, seconds: float, piece: int = 1000) -> list[av.AudioFrame]:

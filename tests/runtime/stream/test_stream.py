@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 from mer_edge.bundle import Bundle
 from mer_edge.clip import Clip
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import Evidence
+from mer_edge.media.scan import scan_media
+from mer_edge.media.sound import SoundReader
 from mer_edge.result import Result
 from runtime.recognizer import Recognizer
 from runtime.stream import Stream
@@ -19,6 +24,7 @@ from tests.runtime.stream.media import Counting, counted, difference, swell
 
 RATE_HZ = 16_000
 SEGMENT = 15_360
+SPEECH = Path(__file__).parents[2] / "data" / "speech" / "speech.flac"
 
 
 def samples(seconds: float) -> NDArray[np.float32]:
@@ -111,6 +117,29 @@ def test_only_the_new_segment_is_encoded(
     assert len(graphs["fusion"].rows) == 8
     # The last segment's picture is known only when the next frame comes.
     assert detector.calls == 8
+
+
+def test_sound_without_a_voice_has_no_say_where_the_bundle_wants_one(
+    recognizer: Recognizer, bundle: Bundle
+) -> None:
+    rule = replace(bundle.manifest, evidence=Evidence(voice=True, min_face_px=20.0))
+    choosy = Recognizer(replace(bundle, manifest=rule))
+    scan = scan_media(SPEECH)
+    speech = SoundReader(SPEECH, scan).read(0.0, 1.92).samples
+    sound = np.concatenate([samples(1.92), speech, samples(0.96)])
+    heard = [result.audio_segments for result in feed(Stream(choosy, 1, detector=Grey()), sound)]
+    assert heard == [0, 0, 1, 1, 0]
+    everything = Stream(recognizer, 1, detector=Grey())
+    assert [result.audio_segments for result in feed(everything, sound)] == [1] * 5
+
+
+def test_a_face_too_small_to_read_has_no_say(bundle: Bundle) -> None:
+    sound = samples(0.96)
+    for least_px, present in ((20.0, 1), (200.0, 0)):
+        rule = replace(bundle.manifest, evidence=Evidence(min_face_px=least_px))
+        stream = Stream(Recognizer(replace(bundle, manifest=rule)), 1, detector=Grey())
+        (result,) = feed(stream, sound)
+        assert result.face_segments == present
 
 
 def test_a_new_text_runs_the_text_once_and_the_kept_segments_again(

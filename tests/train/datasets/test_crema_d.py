@@ -94,7 +94,7 @@ def test_options_without_a_use_are_refused(tmp_path: Path) -> None:
 def test_a_take_of_sound_alone_is_prepared(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "1001_DFA_ANG_XX.wav"), "wb") as out:
         out.setparams((1, 2, 16000, 0, "NONE", ""))
-        out.writeframes(bytes(2 * 16000))
+        out.writeframes(b"\x00\x10\x00\xf0" * 8000)  # no digital silence
     samples = open_crema_d(tmp_path).samples
     ready, skipped = prepare_samples(samples, tmp_path / "store", 1, 1, Silent())
     assert [item.sample for item in ready] == samples
