@@ -67,10 +67,10 @@ class FacesSettings:
 
     sizes: VisualSizes = SIZES
     stages: tuple[Stage, ...] = (
-        Stage(48, 5.0, (0.8, 1.0)),
-        Stage(64, 3.0, (0.75, 1.0)),
-        Stage(96, 1.0, (0.62, 1.1)),
-        Stage(112, 0.6, (0.55, 1.0)),
+        Stage(48, 5.3, (0.8, 1.0)),
+        Stage(64, 5.8, (0.75, 1.0)),
+        Stage(96, 2.1, (0.62, 1.1)),
+        Stage(112, 1.3, (0.55, 1.0)),
     )
     batch_size: int = 64
     learning_rate: float = 2e-3

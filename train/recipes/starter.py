@@ -35,6 +35,7 @@ from mer_edge.bundle import Bundle, ModelCard, write_manifest
 from mer_edge.checkout import commit
 from mer_edge.decision import Temperatures, probabilities_of
 from mer_edge.errors import MerEdgeError
+from mer_edge.evidence import MEASURED
 from mer_edge.files import new_file
 from mer_edge.model.checkpoint import (
     calibrate_checkpoint,
@@ -99,7 +100,7 @@ def make_starter(
     if not run.is_dir():
         model, tokenizer_json = assemble(parts)
         calibrated = calibrate(model, tokenizer_json, data, settings, progress)
-        save_checkpoint(run, model, tokenizer_json, [], NOTICE, versions())
+        save_checkpoint(run, model, tokenizer_json, [], NOTICE, versions(), evidence=MEASURED)
         calibrate_checkpoint(run, *calibrated)
     if not (out / "clips").is_dir():
         write_clips(data, out / "clips", settings.calibration_clips, settings.faces, progress)
