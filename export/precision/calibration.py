@@ -22,9 +22,9 @@ from mer_edge.text.tokenizer import TextTokenizer
 
 RECOMMENDED_CLIPS = 64
 LEAST_CLIPS = 16
-PERCENTILE = 99.99
-"""Of a tensor's values that its range holds. Against the largest magnitude on 312 clips of real
-signals (preset small): agreement 1.000 for 0.999 of the audio and the visual graph."""
+PERCENTILE = 99.999
+"""Of a tensor's values that its range holds. The starter's audio graph on 24 clips it was not
+calibrated on: cosine 0.9855, 0.9986, 0.9995, 0.9995 with 99.9, 99.99, 99.999 and 100."""
 VALUES_PER_CLIP = 8192
 
 
@@ -112,7 +112,7 @@ def activation_ranges(
 
 
 def _range(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The middle 99.98 % of the values."""
+    """The middle 99.998 % of the values."""
     low, high = np.percentile(values, [100 - PERCENTILE, PERCENTILE]).astype(np.float32)
     return np.asarray(low), np.asarray(high)
 
