@@ -200,7 +200,9 @@ def train_attention(model: MerModel, banks: Mapping[str, Bank], settings: Fusion
         nn.init.xavier_uniform_(fusion.attention_matrix)
         nn.init.normal_(fusion.attention_vector, std=len(LABELS) ** -0.5)
     learned = [fusion.attention_matrix, fusion.attention_vector]
-    optimizer = torch.optim.AdamW(learned, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(
+        learned, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     for _ in range(settings.steps):
         draws = draw(

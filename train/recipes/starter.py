@@ -193,13 +193,25 @@ def write_card(bundle: Path, record: dict[str, Any]) -> None:
     """Say in the manifest which model this is and how good it is."""
     found = record["figures"]
     summary = (
-        f"starter: right on {found['text']['accuracy']:.0%} of GoEmotions sentences, "
+        f"right on {found['text']['accuracy']:.0%} of GoEmotions sentences, "
         f"{found['visual']['accuracy']:.0%} of FER+ faces, {found['audio']['uar']:.0%} (UAR) of "
         "unseen RAVDESS voices; 7 emotions, guessing is 14%"
     )
     manifest = Bundle.load(bundle).manifest
     card = ModelCard("starter", summary, LICENCE, INTENDED_USE)
-    write_manifest(bundle, replace(manifest, card=card))
+    assert manifest.calibration is not None  # INT8
+    calibration = replace(manifest.calibration, data="triples of the training parts")
+    worst = manifest.parity.worst.replace(f"{bundle.parent}/", "")
+    tensors = [
+        replace(one, case=one.case.replace(f"{bundle.parent}/", ""))
+        for one in manifest.parity.tensors
+    ]
+    decisions = [
+        replace(one, worst=one.worst.replace(f"{bundle.parent}/", ""))
+        for one in manifest.parity.decisions
+    ]
+    parity = replace(manifest.parity, worst=worst, tensors=tensors, decisions=decisions)
+    write_manifest(bundle, replace(manifest, card=card, calibration=calibration, parity=parity))
 
 
 class _Lines:

@@ -46,7 +46,7 @@ def bank(sharpness: float, seed: int, per_class: int = 40) -> Bank:
 
 @pytest.fixture
 def banks() -> dict[str, Bank]:
-    return {"audio": bank(0.8, 1), "visual": bank(1.5, 2), "text": bank(2.5, 3)}
+    return {"audio": bank(0.8, 1), "visual": bank(1.5, 2), "text": bank(1.7, 3)}
 
 
 @torch.no_grad()
