@@ -73,10 +73,12 @@ def _as_rows(node: onnx.NodeProto, weights: NDArray[Any]) -> NDArray[Any]:
     """A layer's weights (K, channels), K in the order in which engines add the products up: of a
     convolution the input channels of one tap after the other."""
     if node.op_type == "Conv":
-        return np.moveaxis(weights, (0, 1), (-1, -2)).reshape(-1, weights.shape[0])
-    if _is_transposed(node):
-        return weights.T
-    return weights.reshape(-1, weights.shape[-1])
+        rows = np.moveaxis(weights, (0, 1), (-1, -2)).reshape(-1, weights.shape[0])
+    elif _is_transposed(node):
+        rows = weights.T
+    else:
+        rows = weights.reshape(-1, weights.shape[-1])
+    return np.asarray(rows)
 
 
 def _channel_axis(node: onnx.NodeProto, dimensions: int) -> int:
@@ -91,15 +93,16 @@ def _channel_ranges(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     """By channel the value that becomes 127: no pair adds up to more, and rounding the two of it
     adds at most one."""
     if len(rows) % 2:
-        return 2 * np.abs(rows).max(0)  # engines fill up an odd number in ways of their own
-    return _pairs(rows).max(0)
+        # Engines fill up an odd number in ways of their own.
+        return np.asarray(2 * np.abs(rows).max(0))
+    return np.asarray(_pairs(rows).max(0))
 
 
 def _pairs(rows: NDArray[Any]) -> NDArray[Any]:
     """The magnitudes that neighbours (2 k, 2 k + 1) add up to, (K / 2, channels): products of
     opposite signs only take away from each other."""
     both = rows.reshape(-1, 2, rows.shape[1])
-    return np.maximum(np.maximum(both, 0).sum(1), np.maximum(-both, 0).sum(1))
+    return np.asarray(np.maximum(np.maximum(both, 0).sum(1), np.maximum(-both, 0).sum(1)))
 
 
 def _pair_sum(rows: NDArray[np.int64]) -> int:

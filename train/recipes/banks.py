@@ -82,7 +82,7 @@ def voice_logits(model: MerModel, sound: NDArray[np.float32]) -> NDArray[np.floa
     segments = clip_segments(sound)
     segments = segments[voiced(segments)]
     features = model.encode_audio(torch.from_numpy(segments), NO_TEXT)
-    return _decision(model, "audio", features.unsqueeze(0))[0]
+    return np.asarray(_decision(model, "audio", features.unsqueeze(0))[0])
 
 
 @torch.inference_mode()
@@ -103,7 +103,7 @@ def face_logits(model: MerModel, faces: Iterable[NDArray[np.uint8]]) -> NDArray[
 @torch.inference_mode()
 def clip_face_logits(model: MerModel, faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Of the faces of one clip together: (7,)."""
-    return _decision(model, "visual", face_features(model, faces).unsqueeze(0))[0]
+    return np.asarray(_decision(model, "visual", face_features(model, faces).unsqueeze(0))[0])
 
 
 def face_features(model: MerModel, faces: Sequence[NDArray[np.uint8]]) -> Tensor:

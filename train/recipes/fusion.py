@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,8 +42,8 @@ class FusionSettings:
     draws_per_step: int = 128
     learning_rate: float = 0.02
     weight_decay: float = 1.0
-    """A sharp attention follows the noise of a decision, INT8's too: with 0.01 one of 0.15 moved the
-    weights by 0.044 instead of 0.019, and other held-out draws were told no better."""
+    """A sharp attention follows the noise of a decision, INT8's too: with 0.01 one of 0.15 moved
+    the weights by 0.044 instead of 0.019, and other held-out draws were told no better."""
     hidden_probability: float = 0.3
     """Of each modality of a draw; one always stays."""
     neutral_text_share: float = 0.35
@@ -115,7 +116,7 @@ def assemble(parts: Parts) -> tuple[MerModel, str]:
     load_vggish(model.vggish.backbone, parts.speech / "weights.safetensors")
     load_resnet18(model.resnet.backbone, parts.faces / "weights.safetensors")
     fusion, heads = model.fusion, parts.temperatures
-    projection = fusion.get_submodule("projection")
+    projection: Any = fusion.get_submodule("projection")
     with torch.no_grad():
         _place_text(fusion.text_decision, load_file(parts.text / "head.safetensors"), heads["text"])
         face = load_file(parts.faces / "head.safetensors")
@@ -125,25 +126,25 @@ def assemble(parts: Parts) -> tuple[MerModel, str]:
     return model, loaded.tokenizer_json
 
 
-def _place_text(decision: nn.Sequential, head: Mapping[str, Tensor], temperature: float) -> None:
+def _place_text(decision: Any, head: Mapping[str, Tensor], temperature: float) -> None:
     decision.load_state_dict(dict(head))
-    decision[3].weight /= temperature  # type: ignore[operator]
-    decision[3].bias /= temperature  # type: ignore[operator]
+    decision[3].weight /= temperature
+    decision[3].bias /= temperature
 
 
 def _place_mlp(
-    project: nn.Linear, decision: nn.Sequential, head: Mapping[str, Tensor], temperature: float
+    project: nn.Linear, decision: Any, head: Mapping[str, Tensor], temperature: float
 ) -> None:
     """Linear, ReLU, Linear on the mean feature: the first is the projection, and the mean over the
     segments comes between, which a linear layer does not notice."""
     project.load_state_dict({"weight": head["0.weight"], "bias": head["0.bias"]})
     _pass_on(decision[0])
-    decision[3].weight.copy_(head["3.weight"] / temperature)  # type: ignore[operator]
-    decision[3].bias.copy_(head["3.bias"] / temperature)  # type: ignore[operator]
+    decision[3].weight.copy_(head["3.weight"] / temperature)
+    decision[3].bias.copy_(head["3.bias"] / temperature)
 
 
 def _place_linear(
-    project: nn.Linear, decision: nn.Sequential, head: Mapping[str, Tensor], temperature: float
+    project: nn.Linear, decision: Any, head: Mapping[str, Tensor], temperature: float
 ) -> None:
     """One linear layer: its outputs and their negatives pass the rectifier, and z is
     ReLU(z) - ReLU(-z)."""
@@ -155,7 +156,7 @@ def _place_linear(
     project.bias[: 2 * labels] = torch.cat([bias, -bias])
     _pass_on(decision[0])
     one = torch.eye(labels)
-    decision[3].weight[:, : 2 * labels] = torch.cat([one, -one], 1)  # type: ignore[index]
+    decision[3].weight[:, : 2 * labels] = torch.cat([one, -one], 1)
 
 
 def _pass_on(layer: nn.Module) -> None:
@@ -215,7 +216,7 @@ def train_attention(model: MerModel, banks: Mapping[str, Bank], settings: Fusion
         logits, _ = fusion.weigh(torch.from_numpy(draws.decisions), torch.from_numpy(draws.present))
         loss = F.cross_entropy(logits, torch.from_numpy(draws.classes))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
 

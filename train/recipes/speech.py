@@ -174,7 +174,7 @@ class _Run:
             self.model = SpeechClassifier(settings.sizes, len(LABELS), settings.dropout)
             self.average = SpeechClassifier(settings.sizes, len(LABELS), settings.dropout)
         self.average.load_state_dict(self.model.state_dict())
-        self.model.to(memory_format=torch.channels_last)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         decayed = [p for p in self.model.parameters() if p.dim() > 1]
         others = [p for p in self.model.parameters() if p.dim() <= 1]
         self.optimizer = torch.optim.AdamW(
@@ -236,7 +236,7 @@ class _Run:
             group["lr"] = settings.learning_rate * _rate(position, settings)
         loss = -(targets * F.log_softmax(self.model(log_mel, mask), 1)).sum(1).mean()
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
         self._average()

@@ -258,7 +258,7 @@ class _Run:
             logits = self.model(ids, mask)
         loss = -(targets * F.log_softmax(logits, 1)).sum(1).mean()
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.steps_done += 1

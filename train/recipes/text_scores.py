@@ -19,10 +19,11 @@ from train.recipes.sentences import LABELS, Sentences
 SENTENCES_PER_BATCH = 64
 
 
-def padded(encodings: Sequence[Encoding], padding_id: int) -> tuple[Tensor, Tensor]:
+def padded(encodings: Sequence[Encoding], padding_id: int | None) -> tuple[Tensor, Tensor]:
     """Token ids and their mask, int64, (B, L) each; L is the longest one's length."""
     ids = [torch.tensor(encoding.ids) for encoding in encodings]
     mask = [torch.ones_like(row) for row in ids]
+    assert padding_id is not None  # every tokenizer of a BERT has [PAD]
     pad = nn.utils.rnn.pad_sequence
     return pad(ids, batch_first=True, padding_value=padding_id), pad(mask, batch_first=True)
 
