@@ -298,8 +298,8 @@ def spectrum_augmented(
     clips, segments, frames, bands = log_mel.shape
     stretch = 1 + rng.uniform(-settings.mel_stretch, settings.mel_stretch, clips)
     shift = rng.uniform(-settings.mel_shift_bands, settings.mel_shift_bands, clips)
-    places = np.arange(bands) * stretch[:, None] + shift[:, None]  # (B, 64), in bands
-    places = torch.from_numpy(np.clip(places, 0, MEL_BANDS - 1).astype(np.float32))
+    moves = np.arange(bands) * stretch[:, None] + shift[:, None]  # (B, 64), in bands
+    places = torch.from_numpy(np.clip(moves, 0, MEL_BANDS - 1).astype(np.float32))
     low = places.floor().long().clamp(max=bands - 2)
     part = (places - low)[:, None, None, :]
     low = low[:, None, None, :].expand(clips, segments, frames, bands)

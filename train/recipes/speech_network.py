@@ -28,16 +28,17 @@ class NormalisedVggish(nn.Module):
         self.sizes = sizes
         self.features = Vggish(sizes).features
         self.embeddings = Vggish(sizes).embeddings
-        self.embeddings[0] = nn.Linear(MAP_BANDS * sizes.channels[-1], sizes.hidden_size)
-        nn.init.kaiming_normal_(self.embeddings[0].weight, nonlinearity="relu")
-        nn.init.zeros_(self.embeddings[0].bias)
+        first = nn.Linear(MAP_BANDS * sizes.channels[-1], sizes.hidden_size)
+        nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+        nn.init.zeros_(first.bias)
+        self.embeddings[0] = first
         self.norms = nn.ModuleList([_norm_of(layer) for layer in self._layers()])
         self.channel_dropout = nn.Dropout2d(dropout)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """(S, 96, 64) -> (S, embedding_size)."""
         norms = iter(self.norms)
-        x = log_mel.unsqueeze(1)
+        x: Tensor = log_mel.unsqueeze(1)
         for layer in self.features:
             x = next(norms)(layer(x)) if _has_weights(layer) else layer(x)
         x = self.channel_dropout(x).mean(2)  # (S, C, 4 bands)
