@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import platform
 import statistics
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from mer_edge.checkout import commit
 from mer_edge.clip import Clip
 from mer_edge.files import new_file
 from runtime.batch.pipeline import DEFAULT_BATCH, SEGMENTS_A_RUN
+from runtime.bench.machine import described_processor
 from runtime.bench.workload import synthetic_clip
 from runtime.recognizer import Recognizer
 from train.provenance import versions
@@ -258,7 +258,7 @@ def describe(rows: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, 
         "bundles": [path.name for path in args.bundles],
         "threads": args.threads,
         "rounds": args.rounds,
-        "machine": platform.processor() or platform.machine(),
+        "machine": described_processor(),
         "versions": versions(),
         "python": sys.version.split()[0],
         "rows": rows,

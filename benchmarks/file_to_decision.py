@@ -34,7 +34,7 @@ from rich.progress import track
 
 from mer_edge.checkout import commit
 from mer_edge.files import new_file
-from runtime.bench.machine import processor_name
+from runtime.bench.machine import described_processor
 from runtime.bench.stability import load_average
 from train.provenance import versions
 
@@ -210,7 +210,7 @@ def describe(
         "rounds": args.rounds,
         "limits": {size: {"must": must, "aim": aim} for size, (must, aim) in LIMITS.items()},
         "device": {
-            "processor": processor_name(),
+            "processor": described_processor(),
             "cores": len(os.sched_getaffinity(0)),
             "load_average_before": load_before,
             "load_average_after": load_average(),

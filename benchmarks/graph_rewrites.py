@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.outcome import publish
 from benchmarks.rewrites import exact, layers, low_rank, split, vocabulary
-from runtime.bench.machine import processor_name
+from runtime.bench.machine import described_processor
 from runtime.bench.stability import load_average
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -53,7 +53,7 @@ def main() -> int:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     outcome: dict[str, Any] = {
         "device": {
-            "processor": processor_name(),
+            "processor": described_processor(),
             "cores": os.cpu_count(),
             "load": [round(x, 1) for x in load_average()],
             "system": platform.platform(terse=True),

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from mer_edge.checkout import commit
 from mer_edge.doctor.drawn_face import draw_face
 from mer_edge.files import new_file
-from runtime.bench.machine import processor_name
+from runtime.bench.machine import described_processor
 from runtime.bench.stability import load_average
 from train.provenance import versions
 
@@ -217,7 +217,7 @@ def describe(
         "growth_mib": float(statistics.median(late) - statistics.median(early)),
         "median_mib_by_eighth": [float(np.median(part)) for part in quarters],
         "device": {
-            "processor": processor_name(),
+            "processor": described_processor(),
             "load_average_at_end": load_average(),
             "system": platform.platform(terse=True),
         },

@@ -51,7 +51,7 @@ def main() -> int:
     outcome = {
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit(),
-        "processor": machine.processor,
+        "processor": f"{machine.processor} ({', '.join(machine.instruction_sets)})",
         "versions": {OURS: machine.versions["onnxruntime"], "OpenVINO": openvino.__version__},
         "segments": args.segments,
         "rounds": args.rounds,

@@ -34,7 +34,7 @@ from mer_edge.model.build import build_model
 from mer_edge.model.config import PRESETS, ModelConfig
 from mer_edge.parity.report import Measured, ParityReport
 from mer_edge.parity.table import print_parity
-from runtime.bench.machine import processor_name
+from runtime.bench.machine import described_processor
 
 CHAIN_LOGITS = ("chain", "logits")
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -99,7 +99,7 @@ def describe(
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
         "seconds": seconds,
         "device": {
-            "processor": processor_name(),
+            "processor": described_processor(),
             "cores": os.cpu_count(),
             "torch_threads": torch.get_num_threads(),
             "system": platform.platform(terse=True),

@@ -30,7 +30,7 @@ from rich.progress import track
 
 from mer_edge.checkout import commit
 from mer_edge.files import new_file
-from runtime.bench.machine import processor_name
+from runtime.bench.machine import described_processor
 from runtime.bench.stability import load_average
 from train.provenance import versions
 
@@ -130,7 +130,7 @@ def describe(
         "target_share_of_cores": TARGET,
         "processes": workers,
         "device": {
-            "processor": processor_name(),
+            "processor": described_processor(),
             "cores": cores(),
             "load_average_at_end": load_average(),
             "system": platform.platform(terse=True),

@@ -40,7 +40,7 @@ from mer_edge.clips import ClipOptions, load_clips
 from mer_edge.files import new_file
 from mer_edge.process_memory import peak_memory
 from mer_edge.text.source import TextOptions
-from runtime.bench.machine import processor_name, versions
+from runtime.bench.machine import described_processor, versions
 from runtime.bench.stability import load_average
 from runtime.recognizer import Recognizer
 from runtime.stream.live import LiveReader
@@ -296,7 +296,7 @@ def describe(recognizer: Recognizer, args: argparse.Namespace) -> dict[str, Any]
         "threads": args.threads,
         "window_segments": args.window_segments,
         "device": {
-            "processor": processor_name(),
+            "processor": described_processor(),
             "cores": len(os.sched_getaffinity(0)),
             "system": platform.platform(terse=True),
         },

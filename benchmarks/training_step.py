@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from mer_edge.checkout import commit
 from mer_edge.cli.progress import Bars
 from mer_edge.files import new_file
 from mer_edge.text.tokenizer import TextTokenizer
+from runtime.bench.machine import described_processor
 from runtime.bench.stability import load_average
 from train.batches import Drawing, Loader, Step
 from train.datasets.registry import open_dataset
@@ -76,7 +76,7 @@ def main() -> None:
         "threads": args.threads,
         "batch_size": options.batch_size,
         "frozen": bool(args.vggish and args.resnet),
-        "processor": platform.processor() or platform.machine(),
+        "processor": described_processor(),
         "cores": os.cpu_count(),
         "load_1min": round(load_average()[0], 2),
         "commit": commit(),

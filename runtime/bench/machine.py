@@ -79,6 +79,11 @@ def processor_name(cpu_info: Path = CPU_INFO) -> str:
     return platform.processor() or platform.machine()
 
 
+def described_processor() -> str:
+    """Its name and instruction sets, for pages: what a time means depends on both."""
+    return f"{processor_name()} ({', '.join(instruction_sets()) or 'no vector extensions'})"
+
+
 def clock_mhz(frequency: Path = CPU_FREQUENCY, cpu_info: Path = CPU_INFO) -> float | None:
     """Of the first core now, from cpufreq, else from /proc/cpuinfo."""
     now = _khz_as_mhz(frequency / "scaling_cur_freq")
