@@ -30,7 +30,8 @@ def as_markdown(outcome: dict[str, Any]) -> str:
     parts = [
         "# The chain against what one would run instead",
         f"`python benchmarks/chain_against_peers.py`, {outcome['measured']}, commit "
-        f"`{outcome['commit'][:12]}`. {machine['processor']} ({', '.join(machine['instruction_sets'])}), {machine['cores']} cores, "
+        f"`{outcome['commit'][:12]}`. {machine['processor']} "
+        f"({', '.join(machine['instruction_sets'])}), {machine['cores']} cores, "
         f"{clip['threads']} threads each; preset `{outcome['bundles'][FP32]['preset']}`, "
         f"{clip['segments']} segments, {clip['tokens']} tokens. Every subject is a process of its "
         "own, they take turns, from the clip's arrays to the decision; a ratio above 1 means that "

@@ -158,7 +158,8 @@ def as_markdown(outcome: dict[str, Any]) -> str:
     parts = [
         "# Roofline: how near each graph comes to the machine",
         f"`python benchmarks/roofline_page.py`, {outcome['measured']}, commit "
-        f"`{outcome['commit'][:12]}`, {machine['processor']} ({', '.join(machine['instruction_sets'])}), {outcome['threads']} threads, preset "
+        f"`{outcome['commit'][:12]}`, {machine['processor']} "
+        f"({', '.join(machine['instruction_sets'])}), {outcome['threads']} threads, preset "
         f"`{outcome['bundles']['fp32']['preset']}`, {outcome['clip']['segments']} segments, "
         f"{outcome['clip']['tokens']} tokens; ONNX Runtime; best of {outcome['rounds']} rounds in "
         f"turn. The machine was {verdict}.",
