@@ -10,25 +10,21 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from mer_edge.errors import MerEdgeError
 from mer_edge.segments import FACE_SIZE_PX
 from train.progress import Progress
+from train.recipes.corpora import LABELS, RAVDESS_LABELS
 from train.recipes.face_framing import framed, plain
-from train.recipes.ferplus import LABELS, LabelledFaces, read_ferplus
+from train.recipes.ferplus import LabelledFaces, read_ferplus
+from train.recipes.temperature import calibration_error, fit_temperature
 
 Decide = Callable[[Tensor], Tensor]
 """Faces (B, 224, 224, 3) uint8 -> logits (B, 7)."""
 
-RAVDESS_LABELS = {
-    "01": "neutral", "03": "happiness", "04": "sadness", "05": "anger", "06": "fear",
-    "07": "disgust", "08": "surprise",
-}  # fmt: skip
-"""By the emotion's number in a take's name; calm (02) is left out."""
 TAKES_SCALE = 0.65
 """The takes' faces have the eyes 0.38 of the width apart: so much smaller they are 0.25."""
 _BATCH = 64
@@ -69,17 +65,6 @@ def logits_of(decide: Decide, faces: Iterable[NDArray[np.uint8]]) -> NDArray[np.
     return np.concatenate(rows)
 
 
-def fit_temperature(logits: NDArray[np.float64], classes: NDArray[np.int64]) -> float:
-    """The T of softmax(logits / T) with the least cross-entropy, 0.2 to 5."""
-    rows = np.arange(len(classes))
-
-    def loss(log_t: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_t), axis=1)[rows, classes].mean())
-
-    found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
-    return float(np.exp(found.x))
-
-
 def score(
     logits: NDArray[np.float64], classes: NDArray[np.int64], temperature: float
 ) -> dict[str, Any]:
@@ -92,20 +77,9 @@ def score(
         "accuracy": float((said == classes).mean()),
         "uar": float(np.mean(list(recalls.values()))),
         "recall": {LABELS[c]: recall for c, recall in recalls.items()},
-        "calibration_error": _calibration_error(probabilities, said == classes),
+        "calibration_error": calibration_error(classes, probabilities),
         "confusion": confusion_matrix(classes, said, labels=range(len(LABELS))).tolist(),
     }
-
-
-def _calibration_error(probabilities: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Mean over the answers of |accuracy - confidence| in their bin (Guo et al. 2017)."""
-    confidence = probabilities.max(axis=1)
-    bins = np.minimum((confidence * 15).astype(int), 14)
-    gaps = [
-        abs(float(right[bins == b].mean() - confidence[bins == b].mean())) * (bins == b).mean()
-        for b in np.unique(bins)
-    ]
-    return float(sum(gaps))
 
 
 def _takes(decide: Decide, folder: Path, temperature: float) -> dict[str, Any]:

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
+from train.recipes.corpora import LABELS
 
-LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-"""The starter model's labels, in its order; the columns of the votes."""
 OTHER_VOTES = ("contempt", "unknown", "NF")
 """What people could also vote for; NF: no face."""
 PICTURE_SIZE_PX = 48

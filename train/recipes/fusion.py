@@ -19,10 +19,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
-from mer_edge.decision import probabilities_of
 from mer_edge.model.config import EDGE, AudioSizes, ModelConfig, VisualSizes, with_variant
 from mer_edge.model.mer import MerModel
 from mer_edge.model.text import load_text_encoder
@@ -228,18 +226,6 @@ def fuse(model: MerModel, draws: Draws) -> Logits:
         torch.from_numpy(draws.decisions), torch.from_numpy(draws.present)
     )
     return logits.double().numpy()
-
-
-def fit_temperature(logits: Logits, classes: NDArray[np.int64]) -> float:
-    """The T of softmax(logits / T) with the least cross-entropy, 0.2 to 5."""
-    rows = np.arange(len(classes))
-
-    def loss(log_t: float) -> float:
-        found = probabilities_of(logits, "multiclass", float(np.exp(log_t)))
-        return float(-np.log(found[rows, classes] + 1e-12).mean())
-
-    found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
-    return float(np.exp(found.x))
 
 
 def least_confidence(probabilities: NDArray[np.float64], coverage: float) -> float:

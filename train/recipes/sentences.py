@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_edge.errors import MerEdgeError
+from train.recipes.corpora import LABELS
 
-LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
-"""The starter model's labels, in its order."""
 GOEMOTIONS_LABELS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 """GoEmotions in Ekman's classes, as ``labels.txt`` has them: joy is happiness."""
 HELD_OUT_SHARE = 0.05

@@ -31,8 +31,9 @@ from mer_edge.model.vggish import Vggish
 from train.progress import Progress, Silent
 from train.recipes.corpora import LABELS, Recording, of_split, refuse_overlaps, speech_recordings
 from train.recipes.speech_network import SpeechClassifier
-from train.recipes.speech_scores import clip_logits, fit_temperature, score
+from train.recipes.speech_scores import clip_logits, score
 from train.recipes.speech_sounds import SoundChanges, read_sound, training_crop, trimmed
+from train.recipes.temperature import fit_temperature
 
 RECORD_FILE = "speech.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -147,7 +148,9 @@ def measure(
             logits[name] = members, clip_logits(encoder, head, members, settings.sizes.level_dbfs)
     if "calibration" not in logits:
         raise MerEdgeError("no calibration speaker in the lists; expected at least one")
-    temperature = fit_temperature(*logits["calibration"])
+    members, found = logits["calibration"]
+    truth = np.array([LABELS.index(recording.label) for recording in members])
+    temperature = fit_temperature(found, truth)
     figures = {name: score(*found, temperature) for name, found in logits.items()}
     return {
         "labels": LABELS,

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 from torch import nn
 
@@ -17,6 +16,7 @@ from mer_edge.model.logmel import LogMel
 from mer_edge.model.vggish import Vggish
 from train.recipes.corpora import LABELS, Recording
 from train.recipes.speech_sounds import clip_segments, read_sound, voiced
+from train.recipes.temperature import calibration_error
 
 
 @torch.inference_mode()
@@ -42,18 +42,6 @@ def clip_logits(
 def embed(encoder: Vggish, logmel: LogMel, segments: NDArray[np.float32]) -> torch.Tensor:
     """(S, 15600) -> (S, embedding_size)."""
     return encoder.embed(encoder.features(logmel(torch.from_numpy(segments)).unsqueeze(1)))
-
-
-def fit_temperature(recordings: Sequence[Recording], logits: NDArray[np.float64]) -> float:
-    """The T of softmax(logits / T) with the least cross-entropy, 0.2 to 5."""
-    truth = [LABELS.index(recording.label) for recording in recordings]
-    rows = np.arange(len(truth))
-
-    def loss(log_t: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_t), axis=1)[rows, truth].mean())
-
-    found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
-    return float(np.exp(found.x))
 
 
 def score(
@@ -83,16 +71,3 @@ def score(
 def uar(truth: NDArray[np.int64], said: NDArray[np.int64]) -> float:
     """Unweighted average recall over the classes of ``truth``."""
     return float(np.mean([(said[truth == c] == c).mean() for c in np.unique(truth)]))
-
-
-def calibration_error(
-    truth: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = 10
-) -> float:
-    """Expected calibration error: |confidence - accuracy| over bins of equal width."""
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(confidence[bin_of == b].mean() - right[bin_of == b].mean()) * (bin_of == b).mean()
-        for b in np.unique(bin_of)
-    ]
-    return float(np.sum(gaps))

@@ -54,7 +54,6 @@ from train.recipes.fusion import (
     Parts,
     assemble,
     draw,
-    fit_temperature,
     fuse,
     least_confidence,
     train_attention,
@@ -63,6 +62,7 @@ from train.recipes.sentences import goemotions_train
 from train.recipes.speech import SpeechSettings, train_speech
 from train.recipes.starter_clips import write_clips
 from train.recipes.starter_scores import measure
+from train.recipes.temperature import fit_temperature
 from train.recipes.text import TextSettings, train_text
 
 RECORD = "starter.json"

@@ -31,9 +31,9 @@ from train.recipes.corpora import LABELS, RAVDESS_LABELS, of_split, speech_recor
 from train.recipes.face_scores import take_face
 from train.recipes.faces import FacesSettings
 from train.recipes.fusion import Bank, Draws, draw, fuse
-from train.recipes.speech_scores import calibration_error
 from train.recipes.speech_sounds import read_sound
 from train.recipes.starter_clips import triples
+from train.recipes.temperature import calibration_error
 
 RESAMPLES = 2000
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6)

@@ -38,9 +38,9 @@ from train.recipes.sentences import (
 )
 from train.recipes.small_bert import english_tokens, smaller_bert, write_bert
 from train.recipes.spoken import SpokenChanges, spoken
+from train.recipes.temperature import fit_temperature
 from train.recipes.text_network import TextClassifier
 from train.recipes.text_scores import (
-    fit_temperature,
     padded,
     score,
     score_all,

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 from sklearn.metrics import f1_score
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
@@ -49,19 +47,6 @@ def _by_length(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
     order = sorted(range(len(encodings)), key=lambda row: len(encodings[row]))
     for start in range(0, len(order), SENTENCES_PER_BATCH):
         yield order[start : start + SENTENCES_PER_BATCH]
-
-
-def fit_temperature(logits: NDArray[np.float64], targets: NDArray[np.float32]) -> float:
-    """The T of softmax(logits / T) with the least cross-entropy to ``targets``, 0.2 to 5.
-
-    Both have the shape (sentences, 7); the targets of a row add up to 1.
-    """
-
-    def loss(log_t: float) -> float:
-        return float(-(targets * log_softmax(logits / np.exp(log_t), axis=1)).sum(1).mean())
-
-    found = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
-    return float(np.exp(found.x))
 
 
 def score(sentences: Sentences, logits: NDArray[np.float64]) -> dict[str, Any]:

@@ -25,9 +25,10 @@ from mer_edge.model.weights import load_resnet18
 from train.progress import Silent
 from train.recipes import faces as recipe
 from train.recipes.face_framing import FER_EYES, FRAMED_SCALE, changed, framed, transform
-from train.recipes.face_scores import fit_temperature, score
+from train.recipes.face_scores import score
 from train.recipes.faces import FacesSettings, Schedule, Stage, train_faces
 from train.recipes.ferplus import LABELS, OTHER_VOTES, held_out, read_ferplus, soft_label
+from train.recipes.temperature import fit_temperature
 
 SETTINGS = FacesSettings(
     sizes=VisualSizes((4, 4, 6, 8), (1, 1, 1, 1), pool=2),

@@ -19,11 +19,11 @@ from train.recipes.fusion import (
     _place_linear,
     _place_mlp,
     draw,
-    fit_temperature,
     fuse,
     least_confidence,
     train_attention,
 )
+from train.recipes.temperature import fit_temperature
 
 NEUTRAL = LABELS.index("neutral")
 

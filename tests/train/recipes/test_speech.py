@@ -27,8 +27,9 @@ from train.recipes.speech import (
     train_speech,
 )
 from train.recipes.speech_network import NormalisedVggish, SpeechClassifier, mean_of_voiced
-from train.recipes.speech_scores import calibration_error, fit_temperature, uar
+from train.recipes.speech_scores import uar
 from train.recipes.speech_sounds import SoundChanges, training_crop, trimmed, voiced
+from train.recipes.temperature import calibration_error, fit_temperature
 
 SIZES = AudioSizes((4, 6, 8, 8), 16, 12, level_dbfs=-20.0)
 SETTINGS = SpeechSettings(sizes=SIZES, epochs=2, clips_per_batch=6)
@@ -160,7 +161,7 @@ def test_figures_are_those_counted_by_hand(corpora: Path) -> None:
     labels = np.arange(7)[[sorted({r.label for r in members}).index(r.label) for r in members]]
     logits = 20.0 * np.eye(7)[labels]
     logits[0] = 20.0 * np.eye(7)[(labels[0] + 1) % 7]  # very sure and once wrong
-    assert fit_temperature(members, logits) == pytest.approx(5.0, abs=0.01)
+    assert fit_temperature(logits, labels) == pytest.approx(5.0, abs=0.01)
 
 
 def test_every_class_of_a_corpus_weighs_the_same(corpora: Path) -> None:

@@ -20,9 +20,10 @@ from train.progress import Silent
 from train.recipes.sentences import LABELS, goemotions_test, goemotions_train, is_held_out
 from train.recipes.small_bert import english_tokens, smaller_bert, write_bert
 from train.recipes.spoken import SpokenChanges, spoken
+from train.recipes.temperature import fit_temperature
 from train.recipes.text import HEAD_FILE, STATE_FILE, TextSettings, train_text
 from train.recipes.text_network import TextClassifier, first_token
-from train.recipes.text_scores import fit_temperature, score, sentence_logits, unknown_share
+from train.recipes.text_scores import score, sentence_logits, unknown_share
 
 WORDS = ("rage", "yuck", "scared", "joy", "table", "sad", "wow")
 """One for each label."""
