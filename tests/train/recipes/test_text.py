@@ -28,7 +28,7 @@ from train.recipes.text_scores import score, sentence_logits, unknown_share
 WORDS = ("rage", "yuck", "scared", "joy", "table", "sad", "wow")
 """One for each label."""
 OTHERS = ("the", "is", "so", "today", "zebra", "##s", "##ing", "q", "##q", "語", "i", ".", ",", "'")
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SIZES = TextSizes(
     vocab_size=len(SPECIAL) + len(WORDS) + len(OTHERS),
     hidden_size=16,
@@ -134,7 +134,7 @@ def test_a_pruned_vocabulary_gives_the_same_vectors_on_what_stays(loaded):
 def test_the_last_layer_for_one_token_gives_the_same_vector(loaded):
     encoder = TextEncoder(loaded.sizes, 0.1).eval()
     encoder.bert.load_state_dict(loaded.bert.state_dict())
-    ids = torch.randint(4, SIZES.vocab_size, (3, 6))
+    ids = torch.randint(len(SPECIAL), SIZES.vocab_size, (3, 6))
     mask = torch.ones_like(ids)
     mask[1, 3:] = 0
     torch.testing.assert_close(first_token(encoder, ids, mask), encoder(ids, mask)[:, 0])
