@@ -31,9 +31,10 @@ from mer_edge.model.config import VisualSizes
 from mer_edge.model.resnet import CHANNELS_LAST_STEM, VisualEncoder
 from mer_edge.model.sem import TextGuide
 from train.progress import Progress, Silent
+from train.recipes.corpora import LABELS
 from train.recipes.face_framing import FaceChanges, changed, framed
 from train.recipes.face_scores import measure
-from train.recipes.ferplus import LABELS, LabelledFaces, held_out, read_ferplus
+from train.recipes.ferplus import LabelledFaces, held_out, read_ferplus
 
 RECORD_FILE = "faces.json"
 WEIGHTS_FILE = "weights.safetensors"

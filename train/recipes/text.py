@@ -27,8 +27,8 @@ from mer_edge.files import new_directory, new_file
 from mer_edge.model.config import TextSizes
 from mer_edge.model.text import LoadedText, load_text_encoder
 from train.progress import Progress, Silent
+from train.recipes.corpora import LABELS
 from train.recipes.sentences import (
-    LABELS,
     Sentences,
     emorynlp_test,
     goemotions_test,

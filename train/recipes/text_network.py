@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mer_edge.model.config import TextSizes
 from mer_edge.model.sem import MASKED_SCORE
 from mer_edge.model.text import TextEncoder
-from train.recipes.sentences import LABELS
+from train.recipes.corpora import LABELS
 
 
 class TextClassifier(nn.Module):

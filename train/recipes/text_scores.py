@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
-from train.recipes.sentences import LABELS, Sentences
+from train.recipes.corpora import LABELS
+from train.recipes.sentences import Sentences
 
 SENTENCES_PER_BATCH = 64
 

@@ -40,7 +40,7 @@ def test_not_a_media_file(tmp_path, name, content):
 
 
 def test_stdin_is_a_stream():
-    assert "--stream -" in refused(Path("-"))
+    assert "mer-edge stream -" in refused(Path("-"))
 
 
 def test_something_that_is_no_file():

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mer_edge.bundle import Bundle, Manifest, TensorSpec
 from mer_edge.clips import ClipOptions
 from mer_edge.errors import MerEdgeError
 from mer_edge.text.source import TextOptions
 from runtime.batch.sources import find_sources, is_job
 from tests.grey_detector import Grey
+
+BUNDLE = Path(__file__).parents[2] / "data/tiny-bundle"
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -71,6 +75,13 @@ def test_nothing_there_is_an_error(tmp_path: Path) -> None:
         find_sources([tmp_path], ClipOptions())
 
 
+def deciding_by(*modalities: str) -> Manifest:
+    """A manifest of a bundle that decides by these."""
+    manifest = Bundle.load(BUNDLE).manifest
+    inputs = [TensorSpec(name, "float32", ["batch"]) for name in modalities]
+    return replace(manifest, graphs={"fusion": replace(manifest.graphs["fusion"], inputs=inputs)})
+
+
 def test_a_line_of_text_alone_is_a_source(tmp_path: Path) -> None:
     manifest = tmp_path / "list.jsonl"
     line = {"text": "Leave me.", "labels": [], "split": "test"}
@@ -78,15 +89,15 @@ def test_a_line_of_text_alone_is_a_source(tmp_path: Path) -> None:
     first, second = find_sources([manifest], ClipOptions()).sources
     assert first.key != second.key
     assert (first.name, second.name) == (f"{manifest}: Leave me.", f"{manifest}: s2")
-    (clip,) = first.clips(("audio", "text"), Grey())
+    (clip,) = first.clips(deciding_by("audio", "text"), Grey())
     assert (clip.text, clip.source, clip.has_audio, clip.has_face) == (
         "Leave me.", first.name, False, False,
     )  # fmt: skip
     with pytest.raises(MerEdgeError, match=r"s2: text alone, and text is not looked at"):
-        next(second.clips(("audio", "visual"), Grey()))
+        next(second.clips(deciding_by("audio", "visual"), Grey()))
     (silent,) = find_sources([manifest], ClipOptions(text=TextOptions(no_text=True))).sources[:1]
     with pytest.raises(MerEdgeError, match="text alone, and text is not looked at"):
-        next(silent.clips(("audio", "visual", "text"), Grey()))
+        next(silent.clips(deciding_by("audio", "visual", "text"), Grey()))
 
 
 def test_a_manifest_says_text_and_part(tmp_path: Path) -> None:
