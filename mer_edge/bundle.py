@@ -192,7 +192,6 @@ class Manifest:
     """Versions, commit and training run."""
     card: ModelCard | None = None
     """Of a model that is given away, such as the built-in starter."""
-
     task: Task = "multilabel"
     """``multilabel``: independent labels, a sigmoid each. ``multiclass``: exclusive ones, a softmax
     over them and the most probable one is the decision."""
@@ -202,6 +201,8 @@ class Manifest:
     min_confidence: float | None = None
     """Of exclusive labels: where the most probable one is less probable than this the answer is
     "uncertain". None: every clip is decided."""
+    evidence: Evidence | None = None
+    """What sound and faces need to have a say; None: to be there."""
 
     @property
     def model(self) -> ModelInfo:
@@ -209,9 +210,6 @@ class Manifest:
         if self.card is None:
             return ModelInfo(f"{self.variant} ({self.preset})", self.notice)
         return ModelInfo(self.card.name, " ".join(filter(None, (self.card.summary, self.notice))))
-
-    evidence: Evidence | None = None
-    """What sound and faces need to have a say; None: to be there."""
 
     @property
     def rule(self) -> DecisionRule:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 
@@ -23,3 +24,14 @@ class Silent:
 
     def note(self, text: str, *, warning: bool = False) -> None:
         pass
+
+
+class Lines:
+    """Lines with the time, for a log that somebody reads later."""
+
+    def step(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        if done == total or done % max(1, total // 50) == 0:
+            self.note(f"{stage} {done}/{total} {detail}")
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        print(time.strftime("%H:%M:%S"), text, flush=True)

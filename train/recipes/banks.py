@@ -19,17 +19,16 @@ from mer_edge.model.mer import MerModel
 from mer_edge.model.sem import TextGuide
 from mer_edge.segments import FACE_SIZE_PX
 from train.progress import Progress
+from train.recipes import text_scores
 from train.recipes.corpora import LABELS, Recording, of_split, speech_recordings
 from train.recipes.face_framing import framed
+from train.recipes.face_scores import logits_of
 from train.recipes.ferplus import held_out, read_ferplus
 from train.recipes.fusion import Bank
 from train.recipes.sentences import goemotions_test, goemotions_train
 from train.recipes.speech_sounds import clip_segments, read_sound, voiced
-from train.recipes.text_scores import padded
 
 NO_TEXT = TextGuide(None)
-_FACES_A_BATCH = 64
-_SENTENCES_A_BATCH = 64
 
 
 def banks_of(
@@ -82,56 +81,41 @@ def voice_logits(model: MerModel, sound: NDArray[np.float32]) -> NDArray[np.floa
     segments = clip_segments(sound)
     segments = segments[voiced(segments)]
     features = model.encode_audio(torch.from_numpy(segments), NO_TEXT)
-    return np.asarray(_decision(model, "audio", features.unsqueeze(0))[0])
+    return _decision(model, "audio", features.unsqueeze(0))[0].double().numpy()
 
 
-@torch.inference_mode()
 def face_logits(model: MerModel, faces: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Of faces (224, 224, 3), each on its own: (N, 7)."""
-    rows: list[NDArray[np.float64]] = []
-    batch: list[NDArray[np.uint8]] = []
-    for face in faces:
-        batch.append(face)
-        if len(batch) == _FACES_A_BATCH:
-            rows.append(_decision(model, "visual", face_features(model, batch).unsqueeze(1)))
-            batch = []
-    if batch:
-        rows.append(_decision(model, "visual", face_features(model, batch).unsqueeze(1)))
-    return np.concatenate(rows)
+
+    def decide(batch: Tensor) -> Tensor:
+        return _decision(model, "visual", model.encode_visual(batch, NO_TEXT).unsqueeze(1))
+
+    return logits_of(decide, faces)
 
 
 @torch.inference_mode()
 def clip_face_logits(model: MerModel, faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """Of the faces of one clip together: (7,)."""
-    return np.asarray(_decision(model, "visual", face_features(model, faces).unsqueeze(0))[0])
+    features = model.encode_visual(torch.from_numpy(np.stack(faces)), NO_TEXT)
+    return _decision(model, "visual", features.unsqueeze(0))[0].double().numpy()
 
 
-def face_features(model: MerModel, faces: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """(N, 224, 224, 3) -> (N, v)"""
-    return model.encode_visual(torch.from_numpy(np.stack(faces)), NO_TEXT)
-
-
-@torch.inference_mode()
 def sentence_logits(
     model: MerModel, tokenizer_json: str, texts: Sequence[str]
 ) -> NDArray[np.float64]:
     """(texts, 7)"""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.enable_truncation(model.config.text.max_position_embeddings)
-    encodings = tokenizer.encode_batch(list(texts))
-    order = sorted(range(len(texts)), key=lambda row: len(encodings[row]))
-    logits = np.zeros((len(texts), len(LABELS)))
-    for start in range(0, len(order), _SENTENCES_A_BATCH):
-        rows = order[start : start + _SENTENCES_A_BATCH]
-        ids, mask = padded([encodings[row] for row in rows], tokenizer.token_to_id("[PAD]"))
-        vectors = model.encode_text(ids, mask).vector
-        logits[rows] = model.fusion.text_decision(vectors).double().numpy()
-    return logits
+
+    def decide(ids: Tensor, mask: Tensor) -> Tensor:
+        logits: Tensor = model.fusion.text_decision(model.encode_text(ids, mask).vector)
+        return logits
+
+    return text_scores.sentence_logits(decide, tokenizer, texts)
 
 
-def _decision(model: MerModel, modality: str, features: Tensor) -> NDArray[np.float64]:
+def _decision(model: MerModel, modality: str, features: Tensor) -> Tensor:
     """Features (B, N, d) of whole clips -> the modality's own logits (B, 7)."""
     projection = getattr(model.fusion.get_submodule("projection"), modality)
-    decision = getattr(model.fusion, f"{modality}_decision")
-    logits: Tensor = decision(projection(features).mean(1))
-    return logits.double().numpy()
+    logits: Tensor = getattr(model.fusion, f"{modality}_decision")(projection(features).mean(1))
+    return logits

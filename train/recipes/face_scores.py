@@ -94,10 +94,7 @@ def _takes(decide: Decide, folder: Path, temperature: float) -> dict[str, Any]:
         if label is None:
             continue
         classes.append(LABELS.index(label))
-        strip = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if strip is None or strip.size % FACE_SIZE_PX**2:
-            raise MerEdgeError(f"{path}: no strip of faces of {FACE_SIZE_PX} px")
-        frames = strip.reshape(-1, FACE_SIZE_PX, FACE_SIZE_PX)
+        frames = take_frames(path)
         for name, view in (("as they are", _grey), ("framed", take_face)):
             logits = logits_of(decide, (view(frame) for frame in frames))
             mean = softmax(logits / temperature, axis=1).mean(axis=0)
@@ -107,6 +104,18 @@ def _takes(decide: Decide, folder: Path, temperature: float) -> dict[str, Any]:
         for name, logits in found.items()
         if logits
     }
+
+
+def take_frames(path: Path) -> NDArray[np.uint8]:
+    """The crops of a take's strip, (frames, 224, 224), grey.
+
+    Raises:
+        MerEdgeError: it is none.
+    """
+    strip = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if strip is None or strip.size % FACE_SIZE_PX**2:
+        raise MerEdgeError(f"{path}: no strip of faces of {FACE_SIZE_PX} px")
+    return np.asarray(strip.reshape(-1, FACE_SIZE_PX, FACE_SIZE_PX), np.uint8)
 
 
 def _grey(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

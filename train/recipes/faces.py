@@ -30,7 +30,7 @@ from mer_edge.files import new_directory, new_file
 from mer_edge.model.config import VisualSizes
 from mer_edge.model.resnet import CHANNELS_LAST_STEM, VisualEncoder
 from mer_edge.model.sem import TextGuide
-from train.progress import Progress, Silent
+from train.progress import Lines, Progress, Silent
 from train.recipes.corpora import LABELS
 from train.recipes.face_framing import FaceChanges, changed, framed
 from train.recipes.face_scores import measure
@@ -336,16 +336,6 @@ def _write(directory: Path, model: FaceClassifier, record: dict[str, Any]) -> No
     (directory / RECORD_FILE).write_bytes(encoded + b"\n")
 
 
-class _Lines:
-    """Progress as lines with the time."""
-
-    def step(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        self.note(f"{stage} {done}/{total} {detail}")
-
-    def note(self, text: str, *, warning: bool = False) -> None:
-        print(time.strftime("%H:%M:%S"), text, flush=True)
-
-
 def main() -> None:
     """Train with the settings of this file."""
     parser = argparse.ArgumentParser(prog="python -m train.recipes.faces", description=main.__doc__)
@@ -356,7 +346,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     try:
-        train_faces(options.data, options.out, None, _Lines(), minutes=options.minutes)
+        train_faces(options.data, options.out, None, Lines(), minutes=options.minutes)
     except MerEdgeError as error:
         raise SystemExit(f"error: {error}") from error
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ from mer_edge.model.checkpoint import (
     save_checkpoint,
 )
 from mer_edge.model.mer import MerModel
-from train.progress import Progress
+from train.progress import Lines, Progress
 from train.provenance import versions
 from train.recipes.banks import banks_of
 from train.recipes.corpora import of_split, speech_recordings
@@ -201,28 +200,14 @@ def write_card(bundle: Path, record: dict[str, Any]) -> None:
     card = ModelCard("starter", summary, LICENCE, INTENDED_USE)
     assert manifest.calibration is not None  # INT8
     calibration = replace(manifest.calibration, data="triples of the training parts")
-    worst = manifest.parity.worst.replace(f"{bundle.parent}/", "")
-    tensors = [
-        replace(one, case=one.case.replace(f"{bundle.parent}/", ""))
-        for one in manifest.parity.tensors
-    ]
-    decisions = [
-        replace(one, worst=one.worst.replace(f"{bundle.parent}/", ""))
-        for one in manifest.parity.decisions
-    ]
-    parity = replace(manifest.parity, worst=worst, tensors=tensors, decisions=decisions)
+    parity, folder = manifest.parity, f"{bundle.parent}/"  # no path of this machine stays
+    parity = replace(
+        parity,
+        worst=parity.worst.replace(folder, ""),
+        tensors=[replace(one, case=one.case.replace(folder, "")) for one in parity.tensors],
+        decisions=[replace(one, worst=one.worst.replace(folder, "")) for one in parity.decisions],
+    )
     write_manifest(bundle, replace(manifest, card=card, calibration=calibration, parity=parity))
-
-
-class _Lines:
-    """Progress as lines with the time."""
-
-    def step(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        if done == total or done % max(1, total // 20) == 0:
-            self.note(f"{stage} {done}/{total} {detail}")
-
-    def note(self, text: str, *, warning: bool = False) -> None:
-        print(time.strftime("%H:%M:%S"), text, flush=True)
 
 
 def main() -> None:
@@ -238,7 +223,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     try:
-        bundle = make_starter(options.data, options.bert, options.out, StarterSettings(), _Lines())
+        bundle = make_starter(options.data, options.bert, options.out, StarterSettings(), Lines())
     except MerEdgeError as error:
         raise SystemExit(f"error: {error}") from error
     print(f"next: mer-edge infer --bundle {bundle} YOUR_CLIP.mp4")

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 from mer_edge.decision import DecisionRule
 from mer_edge.model.checkpoint import Checkpoint, load_checkpoint
-from mer_edge.segments import FACE_SIZE_PX, MODALITIES
+from mer_edge.segments import MODALITIES
 from runtime.recognizer import Recognizer
+from train.datasets.ravdess import SENTENCES
 from train.progress import Progress
 from train.recipes.banks import (
     banks_of,
@@ -28,7 +28,7 @@ from train.recipes.banks import (
     voice_logits,
 )
 from train.recipes.corpora import LABELS, RAVDESS_LABELS, of_split, speech_recordings
-from train.recipes.face_scores import take_face
+from train.recipes.face_scores import take_face, take_frames
 from train.recipes.faces import FacesSettings
 from train.recipes.fusion import Bank, Draws, draw, fuse
 from train.recipes.speech_sounds import read_sound
@@ -38,8 +38,6 @@ from train.recipes.temperature import calibration_error
 RESAMPLES = 2000
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6)
 COMPARED_CLIPS = 500
-SENTENCES = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
-"""What RAVDESS's actors say, by the number in a name."""
 SEED = 5
 
 
@@ -148,9 +146,10 @@ def _speech(loaded: Checkpoint, data: Path, bank: Bank) -> dict[str, Any]:
 def _fused(loaded: Checkpoint, banks: Mapping[str, Bank]) -> dict[str, Any]:
     """Class-matched triples of what tests: fused against each modality, by paired resampling."""
     draws = draw(banks, len(banks["audio"].classes), np.random.default_rng(SEED))
-    said = {"fused": fuse(loaded.model, draws).argmax(1)}
+    logits = fuse(loaded.model, draws)
+    said = {"fused": logits.argmax(1)}
     said |= {name: draws.decisions[:, i].argmax(1) for i, name in enumerate(MODALITIES)}
-    found: dict[str, Any] = _scores(fuse(loaded.model, draws), draws.classes, loaded.rule)
+    found: dict[str, Any] = _scores(logits, draws.classes, loaded.rule)
     return found | {
         "against": {name: _paired(said["fused"], said[name], draws.classes) for name in MODALITIES}
     }
@@ -179,11 +178,12 @@ def _takes(loaded: Checkpoint, tokenizer_json: str, data: Path) -> dict[str, Any
         return {}
     classes = np.array([LABELS.index(RAVDESS_LABELS[p.stem.split("-")[2]]) for p in names])
     voices = [data / "ravdess_audio" / f"03-{p.stem[3:]}.flac" for p in names]
+    shown = [[take_face(frame) for frame in take_frames(path)] for path in names]
     texts = [SENTENCES[p.stem.split("-")[4]] for p in names]
     decisions = np.stack(
         [
             [voice_logits(loaded.model, read_sound(voice)) for voice in voices],
-            [clip_face_logits(loaded.model, take_faces(path)) for path in names],
+            [clip_face_logits(loaded.model, faces) for faces in shown],
             sentence_logits(loaded.model, tokenizer_json, texts),
         ],
         axis=1,
@@ -199,13 +199,6 @@ def _takes(loaded: Checkpoint, tokenizer_json: str, data: Path) -> dict[str, Any
         logits = fuse(loaded.model, Draws(decisions, present, classes))
         found[name] = _scores(logits, classes, loaded.rule)
     return found
-
-
-def take_faces(path: Path) -> list[NDArray[np.uint8]]:
-    """The faces of a take's strip, framed as this project's crops."""
-    strip = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    assert strip is not None
-    return [take_face(frame) for frame in strip.reshape(-1, FACE_SIZE_PX, FACE_SIZE_PX)]
 
 
 def compare_bundles(

@@ -26,7 +26,7 @@ from mer_edge.errors import MerEdgeError
 from mer_edge.files import new_directory, new_file
 from mer_edge.model.config import TextSizes
 from mer_edge.model.text import LoadedText, load_text_encoder
-from train.progress import Progress, Silent
+from train.progress import Lines, Progress, Silent
 from train.recipes.corpora import LABELS
 from train.recipes.sentences import (
     Sentences,
@@ -342,17 +342,6 @@ def _plain(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
 
 
-class _Lines(Silent):
-    """A line of the log every 25 steps."""
-
-    def step(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        if done % 25 == 0 or done == total:
-            print(f"{stage} {done}/{total} {detail}", flush=True)
-
-    def note(self, text: str, *, warning: bool = False) -> None:
-        print(text, flush=True)
-
-
 def main() -> None:
     """``python -m train.recipes.text --data DATA --bert BERT --out OUT``."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -360,7 +349,7 @@ def main() -> None:
         parser.add_argument(name, type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    train_text(arguments.data, arguments.bert, arguments.out, progress=_Lines())
+    train_text(arguments.data, arguments.bert, arguments.out, progress=Lines())
 
 
 if __name__ == "__main__":

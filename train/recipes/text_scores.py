@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,18 +29,19 @@ def padded(encodings: Sequence[Encoding], padding_id: int | None) -> tuple[Tenso
 
 @torch.inference_mode()
 def sentence_logits(
-    model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]
+    decide: Callable[[Tensor, Tensor], Tensor], tokenizer: Tokenizer, texts: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Logits of each text, (texts, 7), by a ``TextClassifier`` in evaluation mode.
+    """Logits of each text, (texts, 7), in batches of similar length.
 
     Args:
+        decide: token ids and mask (B, L) to logits, for one a ``TextClassifier`` in eval mode.
         tokenizer: cuts at what the encoder reads at most.
     """
     logits = np.zeros((len(texts), len(LABELS)))
     encodings = tokenizer.encode_batch(list(texts))
     for rows in _by_length(encodings):
         ids, mask = padded([encodings[r] for r in rows], tokenizer.token_to_id("[PAD]"))
-        logits[rows] = model(ids, mask).double().numpy()
+        logits[rows] = decide(ids, mask).double().numpy()
     return logits
 
 
